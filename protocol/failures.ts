@@ -1,0 +1,83 @@
+import { catalogue } from "./catalogue.ts";
+
+/**
+ * When trying again makes sense: `never` (a person must act), `onChange` (when the input that was refused has changed),
+ * `backoff` (later, by itself).
+ */
+export type RetryClass = "never" | "onChange" | "backoff";
+
+export type Severity = "info" | "warning" | "error";
+
+export interface FailureEntry {
+  readonly retry: RetryClass;
+  readonly severity: Severity;
+  /** What is wrong, in one sentence without values. */
+  readonly summary: string;
+  /** What the operator does next. */
+  readonly hint: string;
+  /** A condition with this code is shown only after it has lasted so long, where flapping is normal, ms. */
+  readonly shownAfterMs?: number;
+  /** Hidden while one of these, its cause, is shown. */
+  readonly causedBy?: readonly string[];
+}
+
+/** A stable name of one way to fail. The same in logs, in `status`, on the wire, in the API and in the docs. */
+export type FailureCode = keyof typeof catalogue;
+
+export const failureCodes = Object.keys(catalogue) as [FailureCode, ...FailureCode[]];
+
+export function failureEntry(code: FailureCode): FailureEntry {
+  return catalogue[code];
+}
+
+export function isFailureCode(text: string): text is FailureCode {
+  return Object.hasOwn(catalogue, text);
+}
+
+/** What makes this failure this one: values for the log line and the message. Never secrets. */
+export type FailureFacts = Readonly<Record<string, string | number | boolean>>;
+
+/** The one error class. Its message is the catalogue's summary with the facts; its code is what programs look at. */
+export class Failure extends Error {
+  readonly code: FailureCode;
+  readonly facts: FailureFacts;
+
+  constructor(code: FailureCode, facts: FailureFacts = {}, cause?: unknown) {
+    super(failureText(code, facts), cause === undefined ? undefined : { cause });
+    this.name = "Failure";
+    this.code = code;
+    this.facts = facts;
+  }
+
+  get retry(): RetryClass {
+    return catalogue[this.code].retry;
+  }
+
+  get hint(): string {
+    return catalogue[this.code].hint;
+  }
+}
+
+/** `The one-time password has expired (expired 2 h ago)`: summary, then the facts in brackets. */
+export function failureText(code: FailureCode, facts: FailureFacts = {}): string {
+  const details = Object.entries(facts).map(([name, value]) => `${name} ${value}`);
+  const { summary } = failureEntry(code);
+  return details.length === 0 ? summary : `${summary} (${details.join(", ")})`;
+}
+
+/** Success with a value, or the failure: what codecs and decisions return instead of throwing. */
+export type Result<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: Failure };
+
+export function success<T>(value: T): Result<T> {
+  return { ok: true, value };
+}
+
+export function failed(
+  code: FailureCode,
+  facts?: FailureFacts,
+  cause?: unknown,
+): { ok: false; failure: Failure } {
+  return { ok: false, failure: new Failure(code, facts, cause) };
+}

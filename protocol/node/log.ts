@@ -1,0 +1,26 @@
+import { type Logger, pino } from "pino";
+
+export type { Logger };
+
+export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
+
+/**
+ * JSON lines on a file descriptor, written synchronously so that the last line before a crash is there. journald adds
+ * time and host; secrets are of type Secret and print as `[secret]`, and known field names are redacted besides.
+ */
+export function createLogger(options: { name: string; level: LogLevel; fd?: 1 | 2 }): Logger {
+  return pino(
+    {
+      name: options.name,
+      level: options.level,
+      base: null,
+      redact: {
+        paths: ["otp", "code", "token", "*.otp", "*.token", "privateKey", "*.privateKey"],
+        censor: "[secret]",
+      },
+      formatters: { level: (label) => ({ level: label }) },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    },
+    pino.destination({ fd: options.fd ?? 1, sync: true }),
+  );
+}

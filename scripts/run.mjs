@@ -1,0 +1,22 @@
+// Runs a script of this project on the pinned Node, setting up first what is missing:
+//   node scripts/run.mjs lab/main.ts --once
+// Plain JavaScript for Node 18 and newer.
+import { spawn } from "node:child_process";
+import { join, resolve } from "node:path";
+import { pinnedNode, root, setUpPackages } from "./setup.mjs";
+
+const [script, ...args] = process.argv.slice(2);
+if (script === undefined) {
+  console.error("usage: node scripts/run.mjs SCRIPT [ARG ...]");
+  process.exit(2);
+}
+setUpPackages();
+
+const path = `${join(root, "node_modules", ".bin")}:${process.env.PATH ?? ""}`;
+const child = spawn(pinnedNode, [resolve(root, script), ...args], {
+  stdio: "inherit",
+  env: { ...process.env, PATH: path },
+});
+// A terminal sends Ctrl-C to the whole group; the child decides when to end, and this process ends with it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+child.on("exit", (code, signal) => process.exit(signal ? 1 : (code ?? 1)));

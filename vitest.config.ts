@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // Real processes, real disks: more files at once than cores only makes deadlines lie.
+    maxWorkers: 2,
+    reporters: process.env.CI ? ["default"] : ["dot"],
+  },
+});
