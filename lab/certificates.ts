@@ -1,6 +1,6 @@
 // The keys and certificates the lab stands in for: a certificate authority with a server certificate for the
-// controller, and per region what AWS signs instance identity documents with. Keys are made anew each time; only the controller's is
-// ever written down.
+// controller, and per region what AWS signs instance identity documents with. Keys are made anew each time; only
+// the server's is ever written down.
 import "reflect-metadata";
 import { KeyObject, randomBytes, sign, webcrypto } from "node:crypto";
 import { writeFile } from "node:fs/promises";
