@@ -1,0 +1,81 @@
+/** How values look to people: the same in every CLI and in the lab. */
+
+/** Exit codes of the command lines. `failed` is "degraded" where a command only reads. 64 and 78 are those of sysexits(3). */
+export const exitCodes = { fine: 0, failed: 1, cannotTell: 2, usage: 64, configuration: 78 } as const;
+
+/** `2d 3h`, `3h 12m`, `5m 2s`, `12s`, `340ms`: the two largest units, rounded down. */
+export function duration(ms: number): string {
+  if (!Number.isFinite(ms)) return "-";
+  if (ms < 0) return `-${duration(-ms)}`;
+  if (ms < 1000) return `${Math.floor(ms)}ms`;
+  const seconds = Math.floor(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  const days = Math.floor(hours / 24);
+  if (days > 0) return both(days, "d", hours % 24, "h");
+  if (hours > 0) return both(hours, "h", minutes % 60, "m");
+  if (minutes > 0) return both(minutes, "m", seconds % 60, "s");
+  return `${seconds}s`;
+}
+
+/** `2026-10-28 10:48:06Z`: UTC like the log, so that the two can be compared. */
+export function timestamp(epochMs: number | undefined): string {
+  if (epochMs === undefined || Math.abs(epochMs) > 8.64e15) return "-";
+  return new Date(epochMs)
+    .toISOString()
+    .replace("T", " ")
+    .replace(/\.\d+Z$/, "Z");
+}
+
+/**
+ * Text that may be printed on a terminal: control and direction-changing characters, with which a name could rewrite
+ * what the operator sees, become `\u{…}`.
+ */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (char) => {
+    return `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`;
+  });
+}
+
+/** Columns a terminal needs for the text: wide scripts and emoji take two, combining marks none. */
+export function textWidth(text: string): number {
+  let width = 0;
+  for (const char of text) width += narrow.test(char) ? 1 : none.test(char) ? 0 : wide.test(char) ? 2 : 1;
+  return width;
+}
+
+const narrow = /^[\x20-\x7e]$/;
+const none = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
+const wide =
+  /^[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]$/u;
+
+/** What was probably meant by a mistyped word: the nearest of the known ones, at most two edits (a third of it) away. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const near = Math.max(1, Math.min(2, Math.floor(word.length / 3)));
+  let best: { word: string; distance: number } | undefined;
+  for (const candidate of known) {
+    const distance = editDistance(word.slice(0, 64).toLowerCase(), candidate.toLowerCase());
+    if (distance <= near && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) {
+      best = { word: candidate, distance };
+    }
+  }
+  return best?.word;
+}
+
+function both(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large}${largeUnit}` : `${large}${largeUnit} ${small}${smallUnit}`;
+}
+
+/** Levenshtein's distance, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
