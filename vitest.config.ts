@@ -7,6 +7,5 @@ export default defineConfig({
     hookTimeout: 60_000,
     // Real processes, real disks: more files at once than cores only makes deadlines lie.
     maxWorkers: 2,
-    reporters: process.env.CI ? ["default"] : ["dot"],
   },
 });
