@@ -2,96 +2,24 @@ import { type CloseName, failureOfClose } from "./close.ts";
 import type { Core } from "./core.ts";
 import { type FailureCode, failureEntry, isFailureCode } from "./failures.ts";
 import { limits } from "./limits.ts";
-import type { Challenge, ClientMessage, ControllerMessage, Welcome } from "./messages.ts";
+import type { LinkEffect, LinkInput, LinkSettings, LinkState } from "./link-states.ts";
+import type { ControllerMessage, Welcome } from "./messages.ts";
 import type { Instant } from "./time.ts";
 
-/**
- * The client's side of the link to the controller: when to dial, how long to wait for what, when to give up and when
- * to come back. Agent and device run the same one. It moves messages; what they mean is its owner's business.
- */
-export type LinkState =
-  | { readonly kind: "idle" }
-  | {
-      readonly kind: "dialling";
-      readonly dialId: number;
-      readonly attempt: number;
-      readonly deadlineMs: number;
-    }
-  | {
-      readonly kind: "proving";
-      readonly dialId: number;
-      readonly attempt: number;
-      readonly deadlineMs: number;
-    }
-  | {
-      readonly kind: "open";
-      readonly dialId: number;
-      readonly attempt: number;
-      readonly since: Instant;
-      readonly heartbeatMs: number;
-      readonly silentMs: number;
-      readonly heardAtMs: number;
-      readonly pingAtMs: number;
-    }
-  | {
-      readonly kind: "waiting";
-      readonly attempt: number;
-      readonly retryAtMs: number;
-      readonly why: FailureCode;
-    }
-  /** Dialling again would change nothing; `retry` (something changed) leaves this state. */
-  | { readonly kind: "stopped"; readonly why: FailureCode };
-
-export type LinkInput =
-  | { readonly kind: "start" }
-  /** Something that was refused has changed (a new OTP, another controller): try now. */
-  | { readonly kind: "retry" }
-  /** Say goodbye and stay down. */
-  | { readonly kind: "stop"; readonly goodbye?: string }
-  | { readonly kind: "received"; readonly dialId: number; readonly message: ControllerMessage }
-  /** A frame that could not be read. */
-  | { readonly kind: "unreadable"; readonly dialId: number; readonly why: FailureCode }
-  | {
-      readonly kind: "closed";
-      readonly dialId: number;
-      /** The WebSocket's close code, or the failure when it never opened. */
-      readonly why: number | FailureCode;
-      readonly retryAfterMs?: number;
-    }
-  | { readonly kind: "send"; readonly message: ClientMessage }
-  /** The owner found the other side in breach of the protocol. */
-  | { readonly kind: "breach"; readonly close: CloseName; readonly why: FailureCode }
-  | { readonly kind: "tick" };
-
-export type LinkEffect =
-  | { readonly do: "dial"; readonly dialId: number }
-  /** Answer this challenge with a signed `hello`, `enrol` or `join` on this connection. */
-  | { readonly do: "prove"; readonly dialId: number; readonly challenge: Challenge }
-  | { readonly do: "send"; readonly dialId: number; readonly message: ClientMessage }
-  | { readonly do: "hangUp"; readonly dialId: number; readonly close: CloseName }
-  | { readonly do: "up"; readonly welcome: Welcome }
-  | { readonly do: "down"; readonly why: FailureCode }
-  | { readonly do: "refused"; readonly why: FailureCode; readonly text: string }
-  | { readonly do: "deliver"; readonly message: ControllerMessage };
-
-export interface LinkSettings {
-  readonly dialWithinMs: number;
-  /** First and longest wait between dials; each is spread by jitter over half to the whole of its length. */
-  readonly backoffMinMs: number;
-  readonly backoffMaxMs: number;
-  /** A link that was up so long counts as stable: the next wait is the first again. */
-  readonly stableAfterMs: number;
-  /** A uniform number in [0, 1): handed in, so that a core draws no randomness of its own. */
-  readonly random: () => number;
-}
+export type { LinkEffect, LinkInput, LinkSettings, LinkState } from "./link-states.ts";
 
 export const linkDefaults = {
   dialWithinMs: 10_000,
   backoffMinMs: 250,
   backoffMaxMs: 30_000,
   stableAfterMs: 30_000,
+  recheckAfterMs: 15 * 60_000,
 } as const;
 
+/**
+ * The client's side of the link to the controller: when to dial, how long to wait for what, when to give up and when
+ * to come back. Agent and device run the same one. It moves messages; what they mean is its owner's business.
+ */
 export class Link implements Core<LinkInput, LinkEffect> {
   #state: LinkState = { kind: "idle" };
   #dials = 0;
@@ -137,12 +65,12 @@ export class Link implements Core<LinkInput, LinkEffect> {
     const state = this.#state;
     switch (state.kind) {
       case "idle":
-      case "stopped":
         return undefined;
       case "dialling":
       case "proving":
         return state.deadlineMs;
       case "waiting":
+      case "stopped":
         return state.retryAtMs;
       case "open":
         return Math.min(state.pingAtMs, state.heardAtMs + state.silentMs);
@@ -257,7 +185,6 @@ export class Link implements Core<LinkInput, LinkEffect> {
     const state = this.#state;
     switch (state.kind) {
       case "idle":
-      case "stopped":
         return [];
       case "dialling":
       case "proving": {
@@ -271,6 +198,8 @@ export class Link implements Core<LinkInput, LinkEffect> {
       }
       case "waiting":
         return now.monotonicMs < state.retryAtMs ? [] : this.#dial(state.attempt, now);
+      case "stopped":
+        return now.monotonicMs < (state.retryAtMs ?? Number.POSITIVE_INFINITY) ? [] : this.#dial(0, now);
       case "open": {
         if (now.monotonicMs >= state.heardAtMs + state.silentMs) {
           return this.#fail("link.silent", now, undefined, "silent");
@@ -296,8 +225,10 @@ export class Link implements Core<LinkInput, LinkEffect> {
     const wasStable =
       state.kind === "open" && now.monotonicMs - state.since.monotonicMs >= this.#settings.stableAfterMs;
     const attempt = wasStable ? 0 : state.attempt;
-    if (retryAfterMs === undefined && failureEntry(why).retry !== "backoff") {
-      this.#state = { kind: "stopped", why };
+    const { retry } = failureEntry(why);
+    if (retryAfterMs === undefined && retry !== "backoff") {
+      const retryAtMs = retry === "onChange" ? now.monotonicMs + this.#settings.recheckAfterMs : undefined;
+      this.#state = { kind: "stopped", why, retryAtMs };
     } else {
       const waitMs = retryAfterMs ?? this.#backoffMs(attempt);
       this.#state = { kind: "waiting", attempt: attempt + 1, retryAtMs: now.monotonicMs + waitMs, why };

@@ -104,7 +104,7 @@ test("a core reads no clock and draws no randomness", () => {
       readFileSync(file, "utf8")
         .split("\n")
         .map((line, i) => ({ line, at: `${file}:${i + 1}` }))
-        .filter(({ line }) => !/^\s*(\*|\/\/|\/\*)/.test(line) && impure.test(line))
+        .filter(({ line }) => !/^\s*(\*|\/\/|\/\*)/.test(line) && impure.test(line.replace(/"[^"]*"/g, "")))
         .map(({ at, line }) => `${at}: ${line.trim()}`),
     );
   expect(wrong).toEqual([]);

@@ -212,7 +212,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     send: "stopped",
     breach: "stopped",
     early: "stopped",
-    deadline: "stopped",
+    deadline: "dialling: dial",
   },
 };
 
@@ -279,7 +279,10 @@ test.each(failureCodes)("a refusal with %s stops or waits as its retry class say
   const w = reach.proving();
   w.receive({ type: "refused", code, text: "" });
   w.close(4000);
-  expect(w.link.state.kind).toBe(failureEntry(code).retry === "backoff" ? "waiting" : "stopped");
+  const { retry } = failureEntry(code);
+  expect(w.link.state.kind).toBe(retry === "backoff" ? "waiting" : "stopped");
+  if (retry === "never") expect(w.link.nextDeadline()).toBeUndefined();
+  if (retry === "onChange") expect(w.link.nextDeadline()).toBe(linkDefaults.recheckAfterMs);
 });
 
 test("a silent controller is left after silentMs, and a heartbeat keeps the link", () => {
