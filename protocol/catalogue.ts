@@ -155,6 +155,12 @@ export const catalogue = {
     summary: "This identity key belongs to another instance",
     hint: "The disk is a copy. Remove the identity file on this instance and enrol it with an OTP of its own.",
   },
+  "code.missing": {
+    retry: "onChange",
+    severity: "error",
+    summary: "This device has not joined and has no join code",
+    hint: "Ask the administrator for a code and put it into the file that --code-file names.",
+  },
   "code.unknown": {
     retry: "onChange",
     severity: "error",
@@ -449,6 +455,12 @@ export const catalogue = {
     severity: "error",
     summary: "Another process uses the state directory",
     hint: "Stop the second process; one state directory serves one process.",
+  },
+  "device.state-damaged": {
+    retry: "backoff",
+    severity: "warning",
+    summary: "The device's state file was damaged and has been set aside",
+    hint: "Nothing is lost: the key has its own file, and the controller says again what else was in it.",
   },
   "clock.stepped": {
     retry: "backoff",
