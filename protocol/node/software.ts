@@ -1,0 +1,4 @@
+import packageFile from "../../package.json" with { type: "json" };
+
+/** The version of this software: one for all parts. */
+export const softwareVersion: string = packageFile.version;
