@@ -414,6 +414,12 @@ export const catalogue = {
     summary: "The lease ended because its device was not seen for the lease time",
     hint: "The device gets a new lease when it returns.",
   },
+  "lease.superseded": {
+    retry: "onChange",
+    severity: "info",
+    summary: "Another session of the same device took the lease over",
+    hint: "One device has one lease per pool; the controller removes the older session.",
+  },
   "lease.quarantined": {
     retry: "backoff",
     severity: "warning",

@@ -58,7 +58,7 @@ export const agentObserved = {
   session: SessionOutcome,
   /** A lease that no session uses now. id: `device/pool` */
   lease: z.object({
-    state: z.enum(["kept", "cooling", "quarantined"]),
+    state: z.enum(["cooling", "quarantined"]),
     ...Addresses.shape,
     untilMs: EpochMs,
   }),

@@ -37,7 +37,7 @@ export const PoolView = PoolCounts.extend({
 });
 export type PoolView = z.infer<typeof PoolView>;
 
-export const LeaseState = z.enum(["leased", "kept", "cooling", "quarantined"]);
+export const LeaseState = z.enum(["leased", "cooling", "quarantined"]);
 export const LeaseView = z.object({
   pool: Name,
   device: Id,

@@ -6,7 +6,7 @@ import type { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "..
 
 /**
  * One address pair as the database keeps it: one row per pair that was ever leased, so that a free row remembers
- * whose address it was and for how long it has rested.
+ * whose address it was and for how long it has rested. Never changed in place: a new row replaces it.
  */
 export interface LeaseRow {
   readonly pool: string;
@@ -16,17 +16,21 @@ export interface LeaseRow {
   readonly device: string;
   readonly user: string;
   readonly state: "leased" | "cooling" | "free";
-  /** The session that uses the lease now; none when its device is away. */
+  /**
+   * The session that uses the lease. On a cooling or free row: the one whose lease expired here while the controller
+   * still wanted it, so that a restart does not grant it again.
+   */
   readonly session: { readonly id: string; readonly epoch: number } | undefined;
   readonly leaseMinutes: number;
-  /** When the state ends, on both clocks: see SavedClock. 0 for `free`. */
+  /** When the state ends, on both clocks; the monotonic time counts only in boot `bootId`. 0 for `free`. */
   readonly untilMonotonicMs: number;
   readonly untilWallMs: number;
+  readonly bootId: string;
   /** Counts up over all rows; the free row with the lowest number has rested longest. */
   readonly order: number;
 }
 
-/** Tells after a restart whether the monotonic times in the rows still count (same boot), or the wall times must do. */
+/** When the database was last written: after a reboot no time has passed if the wall clock stands before it. */
 export interface SavedClock {
   readonly bootId: string;
   readonly monotonicMs: number;
@@ -46,6 +50,8 @@ export interface StoreBatch {
   };
   /** Single values by name: the last prefix reading, the drain reasons. JSON. */
   readonly facts: readonly (readonly [name: string, value: unknown])[];
+  /** The database that was lost has been recovered from: `lostTo` is forgotten. */
+  readonly recovered: boolean;
 }
 
 /** What the database held at the start. */
