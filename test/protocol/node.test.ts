@@ -1,0 +1,85 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { Core } from "../../protocol/core.ts";
+import { systemClock } from "../../protocol/node/clock.ts";
+import { Driver } from "../../protocol/node/driver.ts";
+import { readFileIfThere, writeFileDurably } from "../../protocol/node/files.ts";
+import {
+  isKeyPair,
+  makeIdentityKey,
+  makeWireguardKey,
+  signText,
+  verifyText,
+} from "../../protocol/node/keys.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
+
+test("a driver hands a whole turn's effects over at once, in order, and keeps the one timer", async () => {
+  class Echo implements Core<string, string> {
+    #dueMs: number | undefined;
+    handle(input: string, now: { monotonicMs: number }): string[] {
+      this.#dueMs = input === "tick" ? undefined : now.monotonicMs + 20;
+      return [`${input}!`];
+    }
+    nextDeadline() {
+      return this.#dueMs;
+    }
+  }
+  const turns: (readonly string[])[] = [];
+  using driver = new Driver({
+    core: new Echo(),
+    perform: (effects) => turns.push(effects),
+    tick: "tick",
+    clock: systemClock,
+  });
+  driver.post("a");
+  driver.post("b");
+  expect(turns).toEqual([]);
+  await until("the tick", () => turns.length === 2);
+  expect(turns).toEqual([["a!", "b!"], ["tick!"]]);
+  driver.post("late");
+  driver[Symbol.dispose]();
+  driver.flush();
+  expect(turns).toHaveLength(2);
+});
+
+test("the monotonic clock is that of the host: two processes read the same", () => {
+  const before = systemClock().monotonicMs;
+  const script = "process.stdout.write(String(Number(process.hrtime.bigint()) / 1e6))";
+  const other = Number(spawnSync(process.execPath, ["-e", script], { encoding: "utf8" }).stdout);
+  expect(other).toBeGreaterThan(before);
+  expect(other).toBeLessThan(systemClock().monotonicMs);
+});
+
+test("a durable write leaves the old or the new content, with the mode that was asked for", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "identity.json");
+  expect(readFileIfThere(path)).toBeUndefined();
+  writeFileDurably(path, "one");
+  writeFileSync(`${path}.new`, "left over by a crash");
+  writeFileDurably(path, "two");
+  expect(readFileSync(path, "utf8")).toBe("two");
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(existsSync(`${path}.new`)).toBe(false);
+});
+
+test("a folder that cannot be written is an error, not silence", () => {
+  expect(() => writeFileDurably("/proc/connector-test", "x")).toThrow();
+});
+
+test("keys sign and verify, are WireGuard's, and damage is seen", () => {
+  const identity = makeIdentityKey();
+  const signature = signText(identity, "text");
+  expect(verifyText(identity.publicKey, "text", signature)).toBe(true);
+  expect(verifyText(identity.publicKey, "other", signature)).toBe(false);
+  expect(verifyText(makeIdentityKey().publicKey, "text", signature)).toBe(false);
+  expect(verifyText("not a key", "text", "not a signature")).toBe(false);
+  const wireguard = makeWireguardKey();
+  expect(Buffer.from(wireguard.publicKey, "base64url")).toHaveLength(32);
+  expect(isKeyPair("X25519", wireguard)).toBe(true);
+  expect(isKeyPair("Ed25519", identity)).toBe(true);
+  expect(isKeyPair("Ed25519", { ...identity, publicKey: makeIdentityKey().publicKey })).toBe(false);
+  expect(isKeyPair("Ed25519", { publicKey: "", privateKey: "" })).toBe(false);
+});
