@@ -229,15 +229,14 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
 
   /** An attachment that is not named is one the controller has not decided: what is held stays. */
   #changed(set: ReadonlyMap<string, unknown>, revision: number, now: Instant): readonly DeviceEffect[] {
-    const effects: DeviceEffect[] = [];
-    for (const [key, value] of set) {
-      const parsed = parseEntry(deviceDesired, key, value);
-      if (parsed.is === "malformed") {
-        return this.#toLink({ kind: "breach", close: "malformed", why: "protocol.malformed" }, now);
-      }
-      if (parsed.is === "entry") effects.push(...this.#told(parsed.entry.value, now));
+    const parsed = [...set].map(([key, value]) => parseEntry(deviceDesired, key, value));
+    if (parsed.some((entry) => entry.is === "malformed")) {
+      return this.#toLink({ kind: "breach", close: "malformed", why: "protocol.malformed" }, now);
     }
-    return [...effects, ...this.#toLink({ kind: "send", message: { type: "ack", revision } }, now)];
+    return [
+      ...parsed.flatMap((entry) => (entry.is === "entry" ? this.#told(entry.entry.value, now) : [])),
+      ...this.#toLink({ kind: "send", message: { type: "ack", revision } }, now),
+    ];
   }
 
   #told(said: Attachment, now: Instant): readonly DeviceEffect[] {
