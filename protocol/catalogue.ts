@@ -179,6 +179,18 @@ export const catalogue = {
     summary: "The join code has expired",
     hint: "Ask the administrator for a new code.",
   },
+  "code.revoked": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The join code was revoked",
+    hint: "Ask the administrator for a new code.",
+  },
+  "code.other-user": {
+    retry: "never",
+    severity: "error",
+    summary: "This device's key belongs to another user or group",
+    hint: "Remove the device in the controller, or give each user of the host a state folder of its own.",
+  },
   "link.unreachable": {
     retry: "backoff",
     severity: "warning",
@@ -584,11 +596,59 @@ export const catalogue = {
     summary: "The request contradicts what exists",
     hint: "Read the current state, and ask again.",
   },
+  "admin.not-json": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The request's body is not JSON",
+    hint: "Send one JSON object with content-type application/json.",
+  },
+  "admin.too-large": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The request's body is larger than the limit",
+    hint: "Send less at once.",
+  },
+  "admin.method": {
+    retry: "onChange",
+    severity: "error",
+    summary: "This path does not take this method",
+    hint: "The Allow header names the methods; /openapi.json describes them.",
+  },
+  "admin.timeout": {
+    retry: "backoff",
+    severity: "error",
+    summary: "The request took too long",
+    hint: "Read the current state before asking again: the change may have been made.",
+  },
   "admin.rate-limited": {
     retry: "backoff",
     severity: "warning",
     summary: "Too many requests",
     hint: "Wait for the time that Retry-After names.",
+  },
+  "admin.no-controller": {
+    retry: "onChange",
+    severity: "error",
+    summary: "No controller is named",
+    hint: "Pass --controller https://HOST:PORT, or set CONNECTOR_URL.",
+  },
+  "admin.unreachable": {
+    retry: "backoff",
+    severity: "error",
+    summary: "The controller does not answer",
+    hint: "Check --controller (or CONNECTOR_URL), routes and firewalls, and that the controller runs.",
+  },
+  "admin.untrusted": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The controller's certificate is not trusted",
+    hint: "Pass the CA's certificate with --ca-file (or CONNECTOR_CA_FILE), and check the host name in the URL.",
+  },
+  "admin.foreign": {
+    retry: "onChange",
+    severity: "error",
+    summary: "What answers is not a controller of this version",
+    hint: "Check --controller, and that the CLI is as new as the controller.",
   },
   internal: {
     retry: "backoff",

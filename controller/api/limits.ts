@@ -1,0 +1,18 @@
+/** What the admin API lets one client do. */
+export interface ApiLimits {
+  /** Bytes of a request's body. A connector with a thousand enterprise resources fits. */
+  readonly bodyBytesMax: number;
+  /** Requests of one address (IPv6: one /64) in a minute. */
+  readonly requestsPerMinute: number;
+  /** Requests of one address with a wrong token, or with none, in a minute. */
+  readonly failedPerMinute: number;
+  /** From the first byte of a request to its last, and again from there to the answer, ms. */
+  readonly requestMs: number;
+}
+
+export const apiLimits: ApiLimits = {
+  bodyBytesMax: 256 * 1024,
+  requestsPerMinute: 6_000,
+  failedPerMinute: 30,
+  requestMs: 30_000,
+};
