@@ -1,0 +1,240 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { savedIsLost } from "../../device/core/saved.ts";
+import { Secret } from "../../protocol/secret.ts";
+import { attached, Bench, member } from "./fixture.ts";
+
+const code = () => new Secret("join-code-0123456789");
+const did = (bench: Bench, what: string) => bench.done.filter((effect) => effect.do === what).length;
+const told = (bench: Bench) => bench.done.flatMap((effect) => (effect.do === "tell" ? [effect.event] : []));
+const provedAs = (bench: Bench) =>
+  bench.done.flatMap((effect) => (effect.do === "prove" ? [effect.with.as] : []));
+
+function joined(): Bench {
+  const bench = new Bench({ code: code() });
+  bench.challenges();
+  bench.joins();
+  bench.welcomes();
+  return bench;
+}
+
+test("joins with its code, saves who it is, and only then gives the code away", () => {
+  const bench = new Bench({ code: code() });
+  bench.challenges();
+  expect(provedAs(bench)).toEqual(["guest"]);
+  bench.joins();
+  expect(bench.saved.standing).toEqual(member.standing);
+  expect(did(bench, "removeCode")).toBe(0);
+  bench.welcomes();
+  expect(did(bench, "removeCode")).toBe(1);
+});
+
+test("keeps the code while the disk refuses its membership, and joins with the same key again", () => {
+  const bench = new Bench({ code: code() });
+  bench.isDiskFine = false;
+  bench.challenges();
+  bench.joins();
+  bench.welcomes();
+  expect(did(bench, "removeCode")).toBe(0);
+  expect(told(bench)).toContainEqual({ is: "unsaved", why: "store.full" });
+  bench.isDiskFine = true;
+  bench.wants(attached(1));
+  expect(did(bench, "removeCode")).toBe(1);
+});
+
+test("a controller that lost its `joined` on the way makes a member by its welcome", () => {
+  const bench = new Bench({ code: code() });
+  bench.challenges();
+  bench.welcomes();
+  expect(bench.saved.standing).toEqual({ is: "member" });
+  expect(did(bench, "removeCode")).toBe(1);
+});
+
+test("without membership and code it waits for a code, and joins when there is one", () => {
+  const bench = new Bench();
+  expect(told(bench)).toEqual([{ is: "stopped", why: "code.missing" }]);
+  expect(did(bench, "dial")).toBe(0);
+  bench.give({ kind: "code", code: code() });
+  bench.challenges();
+  expect(provedAs(bench)).toEqual(["guest"]);
+});
+
+for (const why of ["code.unknown", "code.used", "code.expired"] as const) {
+  test(`${why}: stops, says so, tries no other time until the code changes`, () => {
+    const bench = new Bench({ code: code() });
+    bench.challenges();
+    bench.refuses(why);
+    expect(told(bench)).toContainEqual({ is: "stopped", why });
+    expect(bench.saved.refusal?.code).toBe(why);
+    bench.give({ kind: "code", code: code() });
+    expect(did(bench, "dial")).toBe(1);
+    bench.give({ kind: "code", code: new Secret("another-code-0123456789") });
+    expect(did(bench, "dial")).toBe(2);
+    bench.challenges();
+    bench.joins();
+    bench.welcomes();
+    expect(bench.saved.refusal).toBeUndefined();
+  });
+}
+
+test("reports what it is, and the attachment it holds once it is told", () => {
+  const bench = joined();
+  expect(bench.observed()).toEqual(
+    new Map([["device", { wants: "attached", hostOs: "Debian GNU/Linux 13 (trixie)", version: "0.1.0" }]]),
+  );
+  bench.wants(attached(1));
+  const { session, epoch, instance, ipv4 } = attached(1);
+  expect(bench.observed().get("held")).toEqual({ session, epoch, instance, ipv4 });
+  expect(bench.saved.hold).toMatchObject({ is: "attached", to: attached(1) });
+});
+
+test("keeps its attachment across a lost link and says it on the next one, before it is told anything", () => {
+  const bench = joined();
+  bench.wants(attached(2));
+  bench.closes(1006);
+  expect(bench.device.linkState.kind).toBe("waiting");
+  bench.wait();
+  bench.links();
+  expect(bench.device.hold).toMatchObject({ is: "attached", to: { epoch: 2 } });
+  expect(bench.observed().get("held")).toMatchObject({ epoch: 2 });
+});
+
+test("keeps its attachment across its own restart, with no controller in reach", () => {
+  const before = joined();
+  before.wants(attached(2));
+  const bench = new Bench({ saved: before.saved });
+  expect(bench.device.hold).toMatchObject({ is: "attached", to: { epoch: 2 } });
+  bench.challenges();
+  expect(provedAs(bench)).toEqual(["device"]);
+});
+
+test("a snapshot that names no attachment leaves the held one", () => {
+  const bench = joined();
+  bench.wants(attached(2));
+  bench.closes(1001);
+  bench.wait();
+  bench.links();
+  bench.says({ type: "state", from: 0, to: 1, part: 0, last: true, set: [], remove: [] });
+  expect(bench.device.hold.is).toBe("attached");
+});
+
+test("ignores an attachment from before the last move, and says again what it holds", () => {
+  const bench = joined();
+  bench.wants(attached(3));
+  bench.observed();
+  bench.sent = [];
+  bench.wants(attached(2));
+  expect(bench.device.hold).toMatchObject({ to: { epoch: 3 } });
+  expect(bench.observed().get("held")).toMatchObject({ epoch: 3 });
+  expect(told(bench).at(-1)).toMatchObject({ is: "older", heldEpoch: 3 });
+});
+
+test("logs out at once, tells the controller, and takes nothing until it is logged in again", () => {
+  const bench = joined();
+  bench.wants(attached(1));
+  bench.observed();
+  bench.give({ kind: "wants", wants: "detached" });
+  expect(bench.saved.hold).toEqual({ is: "nothing" });
+  const observed = bench.observed();
+  expect(observed.get("device")).toMatchObject({ wants: "detached" });
+  expect(observed.has("held")).toBe(false);
+  bench.wants(attached(1));
+  expect(bench.device.hold.is).toBe("nothing");
+  bench.give({ kind: "wants", wants: "attached" });
+  expect(bench.sent.at(-1)).toMatchObject({ type: "state" });
+  expect(bench.sent).toContainEqual({ type: "resync" });
+});
+
+test("logged out while it did not run: what was held is not brought back", () => {
+  const before = joined();
+  before.wants(attached(1));
+  const bench = new Bench({ saved: before.saved, wants: "detached" });
+  expect(bench.device.hold.is).toBe("nothing");
+});
+
+test("removed by the administrator: lets go, stops, and can be invited anew with the same key", () => {
+  const bench = joined();
+  bench.wants(attached(1));
+  bench.closes(4006);
+  expect(bench.device.hold.is).toBe("nothing");
+  expect(bench.device.linkState).toMatchObject({ kind: "stopped", why: "link.removed" });
+  bench.give({ kind: "code", code: new Secret("another-code-0123456789") });
+  bench.challenges();
+  expect(provedAs(bench)).toEqual(["guest", "guest"]);
+});
+
+test("not known to this controller: keeps what it holds, and uses a code that lies there", () => {
+  const before = joined();
+  before.wants(attached(1));
+  const bench = new Bench({ saved: before.saved, code: code() });
+  bench.challenges();
+  bench.refuses("link.identity-unknown");
+  expect(bench.device.hold.is).toBe("attached");
+  bench.challenges();
+  expect(provedAs(bench)).toEqual(["device", "guest"]);
+  bench.refuses("code.used");
+  expect(bench.device.linkState).toMatchObject({ kind: "stopped", why: "code.used" });
+});
+
+test("after a damaged state file the key speaks for it", () => {
+  const bench = new Bench({ saved: savedIsLost });
+  bench.links();
+  bench.wants(attached(7));
+  expect(bench.device.hold).toMatchObject({ to: { epoch: 7 } });
+});
+
+test("an attachment of a wrong shape breaks the protocol and changes nothing", () => {
+  const bench = joined();
+  bench.wants(attached(1));
+  const effects = bench.wants({ ...attached(2), ipv4: "300.1.1.1" });
+  expect(effects).toContainEqual({ do: "hangUp", dialId: bench.dialId, close: "malformed" });
+  expect(bench.device.hold).toMatchObject({ to: { epoch: 1 } });
+});
+
+test("a controller that is away is told of once, not at every dial", () => {
+  const bench = joined();
+  for (let i = 0; i < 5; i++) {
+    bench.closes(1006);
+    bench.wait();
+  }
+  expect(told(bench).filter((event) => event.is === "waiting")).toHaveLength(1);
+});
+
+test("frames lost, repeated or out of order: the epoch held never falls, and the last word wins", () => {
+  const step = fc.constantFrom("move", "repeat", "older", "lose", "drop link");
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const bench = joined();
+      let epoch = 1;
+      bench.wants(attached(epoch));
+      let heldBefore = 1;
+      for (const what of steps) {
+        if (what === "move") bench.wants(attached(++epoch));
+        if (what === "repeat") bench.wants(attached(epoch));
+        if (what === "older") bench.wants(attached(Math.max(1, epoch - 1)));
+        // The change is lost; the device sees the gap at the next one, and the controller starts anew.
+        if (what === "lose") bench.says({ ...frame(90 + epoch, ++epoch), type: "state" });
+        if (what === "drop link") {
+          bench.closes(1006);
+          bench.wait();
+          bench.links();
+        }
+        const { hold } = bench.device;
+        const held = hold.is === "attached" ? hold.to.epoch : 0;
+        expect(held).toBeGreaterThanOrEqual(heldBefore);
+        heldBefore = held;
+      }
+      bench.closes(1006);
+      bench.wait();
+      bench.links();
+      bench.wants(attached(epoch));
+      expect(bench.device.hold).toMatchObject({ to: { epoch } });
+      expect(bench.observed().get("held")).toMatchObject({ epoch });
+    }),
+  );
+});
+
+function frame(from: number, epoch: number) {
+  const set: [string, unknown][] = [["attachment", attached(epoch)]];
+  return { from, to: from + 1, part: 0, last: true, set, remove: [] };
+}
