@@ -1,0 +1,134 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
+import { scriptedController } from "./controller.ts";
+import { attached } from "./fixture.ts";
+
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+const secretCode = "join-code-0123456789";
+
+test("joins, attaches, is stopped, and comes back with the same key and attachment", async () => {
+  using folder = temporaryFolder();
+  await using controller = await scriptedController();
+  const codeFile = join(folder.path, "code");
+  writeFileSync(codeFile, `${secretCode}\n`);
+  const first = startDevice(folder.path, controller.url);
+  const join1 = await until("join", () => controller.heard("join"));
+  expect(join1).toMatchObject({ code: secretCode, name: "laptop" });
+  await until("code removed", () => !existsSync(codeFile));
+  controller.attaches(attached(3));
+  await until("held", () => controller.reported("held"));
+  expect((await run("status", folder.path)).code).toBe(0);
+  first.child.kill("SIGTERM");
+  expect(await first.ended).toBe(0);
+  expect(controller.heard("goodbye")).toBeUndefined();
+
+  controller.forget();
+  const second = startDevice(folder.path, controller.url);
+  const hello = await until("hello", () => controller.heard("hello"));
+  expect(hello.identityKey).toBe(join1.identityKey);
+  expect(await until("held", () => controller.reported("held"))).toMatchObject({ epoch: 3 });
+  expect(statSync(join(folder.path, "state", "keys.json")).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder.path, "state", "state.json")).mode & 0o777).toBe(0o600);
+  for (const device of [first, second]) {
+    expect(device.output()).not.toContain(secretCode);
+    expect(device.output()).not.toContain('"level":"error"');
+  }
+});
+
+test("logs out and in while it runs", async () => {
+  using folder = temporaryFolder();
+  await using controller = await scriptedController();
+  writeFileSync(join(folder.path, "code"), secretCode);
+  startDevice(folder.path, controller.url);
+  await until("link", () => controller.reported("device"));
+  controller.attaches(attached(1));
+  await until("held", () => controller.reported("held"));
+  await run("logout", folder.path);
+  await until("detached", () => controller.reported("held") === undefined);
+  expect(controller.reported("device")).toMatchObject({ wants: "detached" });
+  const status = await run("status", folder.path);
+  expect(status).toMatchObject({ code: 0 });
+  expect(status.output).toContain("none, logged out");
+  await run("login", folder.path);
+  await until("wants to be attached", () => (controller.reported("device") as Device).wants === "attached");
+});
+
+test("sets a damaged state file aside and goes on; damaged keys are left alone and end it", async () => {
+  using folder = temporaryFolder();
+  await using controller = await scriptedController();
+  writeFileSync(join(folder.path, "code"), secretCode);
+  const first = startDevice(folder.path, controller.url);
+  await until("joined", () => !existsSync(join(folder.path, "code")));
+  first.child.kill("SIGKILL");
+  await first.ended;
+  const state = join(folder.path, "state", "state.json");
+  writeFileSync(state, readFileSync(state, "utf8").slice(0, 40));
+  controller.forget();
+  expect((await run("status", folder.path)).code).toBe(2);
+  const second = startDevice(folder.path, controller.url);
+  await until("hello", () => controller.heard("hello"));
+  expect(existsSync(`${state}.damaged`)).toBe(true);
+  expect(second.output()).toContain("device.state-damaged");
+  second.child.kill("SIGKILL");
+  await second.ended;
+
+  const keys = join(folder.path, "state", "keys.json");
+  const damaged = readFileSync(keys, "utf8").replace(/"privateKey": "./, '"privateKey": "-');
+  writeFileSync(keys, damaged);
+  const third = startDevice(folder.path, controller.url);
+  expect(await third.ended).toBe(78);
+  expect(third.output()).toContain("identity.unreadable");
+  expect(third.output()).not.toContain("privateKey");
+  expect(readFileSync(keys, "utf8")).toBe(damaged);
+});
+
+test("a refused code: stays up, says why, and joins when the file has another", async () => {
+  using folder = temporaryFolder();
+  await using controller = await scriptedController();
+  controller.refuseCode = secretCode;
+  writeFileSync(join(folder.path, "code"), secretCode);
+  const device = startDevice(folder.path, controller.url);
+  await until("refusal in the log", () => device.output().includes("code.expired"));
+  expect((await run("status", folder.path)).output).toContain("Ask the administrator for a new code");
+  writeFileSync(join(folder.path, "code"), "another-code-0123456789");
+  await until("joined", () => !existsSync(join(folder.path, "code")));
+  expect(device.child.exitCode).toBeNull();
+});
+
+interface Device {
+  wants: string;
+}
+
+const script = join(import.meta.dirname, "..", "..", "device", "main.ts");
+
+function startDevice(folder: string, controller: string) {
+  const flags = ["--state-dir", join(folder, "state"), "--code-file", join(folder, "code")];
+  return start(["run", "--controller", controller, "--name", "laptop", ...flags]);
+}
+
+async function run(command: string, folder: string) {
+  const process = start([command, "--state-dir", join(folder, "state")]);
+  const code = await process.ended;
+  return { code, output: process.output() };
+}
+
+function start(args: string[]) {
+  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  running.add(child);
+  let output = "";
+  const keep = (chunk: Buffer) => {
+    output += chunk.toString();
+  };
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { child, output: () => output, ended };
+}
