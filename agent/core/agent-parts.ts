@@ -1,0 +1,71 @@
+import type { Instant } from "../../protocol/time.ts";
+import { ClockWatch } from "./clock-watch.ts";
+import { Conditions } from "./conditions.ts";
+import { DataPathControl } from "./datapath.ts";
+import { Desired } from "./desired.ts";
+import { Enrolment } from "./enrolment.ts";
+import { Holds } from "./holds.ts";
+import type { SavedIdentity } from "./identity.ts";
+import { Leases } from "./leases.ts";
+import { Memory, savedDrain, savedPrefixes } from "./memory.ts";
+import type { Parameters } from "./parameters.ts";
+import type { Saved } from "./ports.ts";
+import { Prefixes } from "./prefixes.ts";
+import { Report } from "./report.ts";
+import { Uplink } from "./uplink.ts";
+
+export interface AgentOptions {
+  readonly parameters: Parameters;
+  readonly identity: SavedIdentity;
+  readonly saved: Saved;
+  readonly bootId: string;
+  readonly version: string;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly coolDownMs?: number;
+}
+
+/** The cores an agent is made of. Each owns its state; `Agent` carries what one decides to the others. */
+export interface AgentParts {
+  readonly parameters: Parameters;
+  readonly version: string;
+  readonly upSince: Instant;
+  readonly uplink: Uplink;
+  readonly enrolment: Enrolment;
+  readonly desired: Desired;
+  readonly leases: Leases;
+  readonly prefixes: Prefixes;
+  readonly dataPath: DataPathControl;
+  readonly holds: Holds;
+  readonly memory: Memory;
+  readonly report: Report;
+  readonly conditions: Conditions;
+  readonly clockWatch: ClockWatch;
+}
+
+export function makeParts(options: AgentOptions, now: Instant): AgentParts {
+  const { parameters, saved, bootId, version, random, coolDownMs } = options;
+  const leases = new Leases({ saved, bootId, ...(coolDownMs === undefined ? {} : { coolDownMs }) }, now);
+  const report = new Report(leases);
+  const desired = new Desired();
+  desired.restore(saved.desired);
+  const prefixes = new Prefixes(savedPrefixes(saved.facts));
+  const holds = new Holds(savedDrain(saved.facts));
+  holds.set("admin", desired.drain !== undefined);
+  return {
+    parameters,
+    version,
+    upSince: now,
+    uplink: new Uplink(report, random),
+    enrolment: new Enrolment(options.identity, parameters),
+    desired,
+    leases,
+    prefixes,
+    dataPath: new DataPathControl(),
+    holds,
+    memory: new Memory({ desired, prefixes, holds }),
+    report,
+    conditions: new Conditions(),
+    clockWatch: new ClockWatch(),
+  };
+}

@@ -1,0 +1,242 @@
+import type { Core } from "../../protocol/core.ts";
+import type { LinkInput } from "../../protocol/link.ts";
+import { type Clock, earliest, type Instant } from "../../protocol/time.ts";
+import type { AgentEffect, AgentInput, Note } from "./agent-inputs.ts";
+import { type AgentOptions, type AgentParts, makeParts } from "./agent-parts.ts";
+import { Changes } from "./changes.ts";
+import type { DesiredUpdate } from "./desired.ts";
+import { dataPathPlan, instanceEntry, problems } from "./facts.ts";
+import type { LeaseInput } from "./leases.ts";
+import type { AgentViews } from "./ports.ts";
+import type { UplinkEffect } from "./uplink.ts";
+import { viewsOf } from "./views.ts";
+
+export type { AgentEffect, AgentInput, Note, StorePart } from "./agent-inputs.ts";
+export type { AgentOptions } from "./agent-parts.ts";
+
+/**
+ * The agent without the world. An input goes to the part it concerns; then `#settle` carries what changed to the
+ * others and starts what is due. SPEC.md, "Agent", has the invariants.
+ */
+export class Agent implements Core<AgentInput, AgentEffect> {
+  readonly #parts: AgentParts;
+  readonly #changes = new Changes();
+  /** The effects of the input that is being handled. */
+  #effects: AgentEffect[] = [];
+  #activeAgents = 0;
+  /** The ranges as the leases know them: told again only when they changed. */
+  #verified = "";
+  #conditionsDueAtMs: number | undefined;
+
+  constructor(options: AgentOptions, now: Instant) {
+    this.#parts = makeParts(options, now);
+  }
+
+  views(clock: Clock): AgentViews {
+    return viewsOf(this.#parts, clock);
+  }
+
+  handle(input: AgentInput, now: Instant): readonly AgentEffect[] {
+    this.#effects = [];
+    this.#parts.clockWatch.observe(now);
+    this.#take(input, now);
+    this.#settle(now);
+    return this.#effects;
+  }
+
+  nextDeadline(): number | undefined {
+    const { uplink, leases, enrolment, prefixes, dataPath, memory, clockWatch } = this.#parts;
+    const parts = [uplink, leases, enrolment, prefixes, dataPath, memory, clockWatch];
+    return earliest(...parts.map((part) => part.nextDeadline()), this.#conditionsDueAtMs);
+  }
+
+  #take(input: AgentInput, now: Instant): void {
+    const { enrolment, prefixes, dataPath, holds } = this.#parts;
+    switch (input.kind) {
+      case "start":
+        this.#restore(now);
+        break;
+      case "tick":
+        this.#link({ kind: "tick" }, now);
+        this.#lease({ kind: "tick" }, now);
+        break;
+      case "link":
+        this.#link(input.input, now);
+        break;
+      case "instanceRead":
+        enrolment.instanceRead(input.effectId, input.reading, now);
+        break;
+      case "prefixesRead":
+        prefixes.take(input.effectId, input.reading, now);
+        if (prefixes.interface !== undefined) enrolment.interfaceRead(prefixes.interface);
+        break;
+      case "identityMade":
+        enrolment.identityMade(input.effectId, input.result, now);
+        break;
+      case "enrolmentSaved":
+        this.#effects.push(...enrolment.enrolmentSaved(input.effectId, input.result, now));
+        break;
+      case "otpSeen":
+        if (enrolment.otpSeen(input.effectId, input.mark, now)) this.#link({ kind: "retry" }, now);
+        break;
+      case "stored":
+        this.#stored(input, now);
+        break;
+      case "applied":
+        dataPath.applied(input.effectId, input.result, now);
+        break;
+      case "activityRead":
+        if (dataPath.activityRead(input.effectId, now)) {
+          this.#lease({ kind: "seen", sessions: [...input.seen] }, now);
+        }
+        break;
+      case "verify":
+        prefixes.demand();
+        break;
+      case "hold":
+        holds.set(input.reason, input.isOn);
+        break;
+      case "reload":
+        enrolment.reload(input.identity);
+        prefixes.demand();
+        this.#link({ kind: "retry" }, now);
+    }
+  }
+
+  /** Serve what was served before the restart, before anyone has answered. */
+  #restore(now: Instant): void {
+    this.#configure(now, true);
+    const set = [...this.#parts.desired.sessions];
+    if (set.length === 0) return;
+    this.#lease({ kind: "sessions", from: "disk", set, over: [], snapshot: true }, now);
+  }
+
+  #settle(now: Instant): void {
+    const { enrolment, prefixes, dataPath, memory, uplink } = this.#parts;
+    this.#configure(now, false);
+    this.#effects.push(...enrolment.next(now));
+    if (uplink.state.kind === "idle" && enrolment.proof !== undefined) this.#link({ kind: "start" }, now);
+    const reading = prefixes.next(now);
+    if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
+    const write = memory.next(now);
+    if (write !== undefined) this.#effects.push({ do: "store", part: { of: "memory", ...write } });
+    this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now));
+    this.#tell(now);
+  }
+
+  /** Tells the leases which ranges they may use, when that changed. */
+  #configure(now: Instant, isChanged: boolean): void {
+    const { desired, prefixes, dataPath } = this.#parts;
+    if (isChanged) prefixes.configure(desired.pools, desired.connector?.ipv6PoolMatch ?? "exact");
+    const verified = prefixes.verified();
+    const asText = [...verified].join(" ");
+    if (!isChanged && asText === this.#verified) return;
+    this.#verified = asText;
+    dataPath.touch();
+    this.#lease({ kind: "ranges", pools: new Map(desired.pools), verified }, now);
+  }
+
+  #lease(input: LeaseInput, now: Instant): void {
+    const { leases, report, dataPath } = this.#parts;
+    for (const effect of leases.handle(input, now)) {
+      switch (effect.do) {
+        case "store": {
+          const { do: _, ...part } = effect;
+          this.#effects.push({ do: "store", part: { of: "leases", ...part } });
+          break;
+        }
+        case "changed":
+          report.leasesChanged(effect);
+          if (effect.sessions.length === 0) break;
+          this.#activeAgents = leases.peers().length;
+          dataPath.touch();
+      }
+    }
+  }
+
+  #stored({ part, effectId, why }: Extract<AgentInput, { kind: "stored" }>, now: Instant): void {
+    switch (part) {
+      case "leases":
+        if (why === undefined) this.#lease({ kind: "stored", effectId }, now);
+        else this.#lease({ kind: "storeFailed", effectId, why }, now);
+        break;
+      case "memory":
+        this.#parts.memory.written(effectId, why === undefined, now);
+    }
+  }
+
+  #link(input: LinkInput, now: Instant): void {
+    this.#uplinkEffects(this.#parts.uplink.handle(input, now), now);
+  }
+
+  #uplinkEffects(effects: readonly UplinkEffect[], now: Instant): void {
+    const { enrolment } = this.#parts;
+    for (const effect of effects) {
+      switch (effect.do) {
+        case "dial":
+        case "send":
+        case "hangUp":
+          this.#effects.push(effect);
+          break;
+        case "challenged": {
+          const { dialId, challenge } = effect;
+          const plan = enrolment.proof;
+          // The password went away while the connection was opened: nothing to prove, nothing to say.
+          if (plan === undefined) this.#link({ kind: "stop" }, now);
+          else this.#effects.push({ do: "prove", dialId, challenge, plan });
+          break;
+        }
+        case "enrolled":
+          this.#effects.push(...enrolment.enrolled(effect.enrolment));
+          break;
+        case "up":
+          this.#effects.push(...enrolment.welcomed(effect.welcome.name));
+          this.#note({ is: "linkUp", name: effect.welcome.name, version: effect.welcome.version });
+          break;
+        case "down":
+          this.#note({ is: "linkDown", why: effect.why });
+          break;
+        case "refused":
+          enrolment.refused(effect.why);
+          this.#note({ is: "refused", why: effect.why, text: effect.text });
+          break;
+        case "breached":
+          this.#note({ is: "breach", where: effect.where });
+          break;
+        case "change":
+          this.#desire(effect.update, effect.ack, now);
+      }
+    }
+  }
+
+  #desire(update: DesiredUpdate, ack: number, now: Instant): void {
+    const { desired, holds, dataPath, uplink } = this.#parts;
+    const result = desired.apply(update);
+    if (result.is === "malformed") {
+      this.#uplinkEffects(uplink.breach("protocol.malformed", result.where, now), now);
+      return;
+    }
+    if (result.unknown > 0) this.#note({ is: "ignored", entries: result.unknown });
+    holds.set("admin", desired.drain !== undefined);
+    dataPath.touch();
+    this.#configure(now, true);
+    this.#lease({ kind: "sessions", from: "controller", ...result.sessions }, now);
+    this.#uplinkEffects(uplink.accept(ack, now), now);
+  }
+
+  /** Derives what people and the controller are told, and sends what changed of it. */
+  #tell(now: Instant): void {
+    const { conditions, report, prefixes, uplink } = this.#parts;
+    conditions.update(problems(this.#parts), now);
+    this.#conditionsDueAtMs = conditions.nextDeadline(now);
+    const instance = instanceEntry(this.#parts, this.#activeAgents, now);
+    report.setInstance(instance);
+    report.setPrefixes(prefixes.observed);
+    for (const note of this.#changes.notes(instance.status, instance.conditions)) this.#note(note);
+    this.#uplinkEffects(uplink.flush(now), now);
+  }
+
+  #note(note: Note): void {
+    this.#effects.push({ do: "note", note });
+  }
+}

@@ -1,0 +1,248 @@
+import type { Failure, FailureCode, Result } from "../../protocol/failures.ts";
+import { earliest, type Instant } from "../../protocol/time.ts";
+import type { Problem } from "./conditions.ts";
+import {
+  type EnrolmentEffect,
+  type Identity,
+  type InstanceReading,
+  identityOf,
+  type ProofPlan,
+  type Saving,
+  savedOf,
+} from "./enrolment-states.ts";
+import { decideIdentity, type EnrolmentRecord, type IdentityRecord, type SavedIdentity } from "./identity.ts";
+import type { Parameters } from "./parameters.ts";
+import { compareWithInstance } from "./placement.ts";
+import type { InterfaceFacts } from "./ports.ts";
+
+export type { EnrolmentEffect, InstanceReading, ProofPlan } from "./enrolment-states.ts";
+
+const otpEveryMs = 2_000;
+const saveAgainAfterMs = 5_000;
+const readAgain = { minMs: 1_000, maxMs: 30_000 } as const;
+
+/** Refusals that a new OTP cures although this instance was enrolled once. */
+const enrolAgainOn: ReadonlySet<FailureCode> = new Set(["link.identity-unknown", "link.removed"]);
+
+/**
+ * The way to an enrolled instance: who the metadata service says this is, the identity on disk, the one-time password,
+ * and from these whether and as whom the controller may be dialled.
+ */
+export class Enrolment {
+  #identity: Identity;
+  #saving: Saving = { kind: "saved" };
+  readonly #parameters: Pick<Parameters, "ip" | "gateway" | "otpFile">;
+  #effects = 0;
+  #reading: InstanceReading | undefined;
+  #read: { readonly effectId: number | undefined; readonly attempt: number; readonly dueAtMs: number };
+  #facts: InterfaceFacts | undefined;
+  /** `mark` changes when the file's content does; undefined when there is no file. */
+  #otp: {
+    readonly effectId: number | undefined;
+    readonly dueAtMs: number;
+    readonly mark: string | undefined;
+  };
+  /** The controller refused the enrolled identity. */
+  #isRejected = false;
+
+  constructor(saved: SavedIdentity, parameters: Pick<Parameters, "ip" | "gateway" | "otpFile">) {
+    this.#identity = identityOf(saved);
+    this.#parameters = parameters;
+    this.#read = { effectId: undefined, attempt: 0, dueAtMs: 0 };
+    this.#otp = { effectId: undefined, dueAtMs: 0, mark: undefined };
+  }
+
+  get record(): IdentityRecord | undefined {
+    return this.#identity.kind === "held" ? this.#identity.record : undefined;
+  }
+
+  /** Undefined while the controller must not be dialled. */
+  get proof(): ProofPlan | undefined {
+    const { record } = this;
+    if (record === undefined || this.#reading === undefined) return undefined;
+    const mayEnrol =
+      this.#otp.mark !== undefined && this.#facts !== undefined && this.#mismatches().length === 0;
+    if (mayEnrol && this.#wantsOtp && this.#reading.is === "known" && this.#facts !== undefined) {
+      return { as: "enrol", reading: this.#reading, facts: this.#facts };
+    }
+    return record.enrolment === undefined ? undefined : { as: "hello" };
+  }
+
+  /** Starts what is due. */
+  next(now: Instant): EnrolmentEffect[] {
+    return [
+      ...this.#readInstance(now),
+      ...this.#settleIdentity(now),
+      ...this.#lookForOtp(now),
+      ...this.#save(now),
+    ];
+  }
+
+  instanceRead(effectId: number, reading: InstanceReading, now: Instant): void {
+    if (this.#read.effectId !== effectId) return;
+    // A reading that failed says nothing: what was known stays known.
+    if (reading.is === "known" || this.#reading?.is !== "known") this.#reading = reading;
+    const waitMs = Math.min(readAgain.maxMs, readAgain.minMs * 2 ** Math.min(this.#read.attempt, 16));
+    const dueAtMs = reading.is === "known" ? Number.POSITIVE_INFINITY : now.monotonicMs + waitMs;
+    this.#read = { effectId: undefined, attempt: this.#read.attempt + 1, dueAtMs };
+  }
+
+  interfaceRead(facts: InterfaceFacts): void {
+    this.#facts = facts;
+  }
+
+  identityMade(effectId: number, result: Result<IdentityRecord>, now: Instant): void {
+    if (this.#identity.kind !== "making" || this.#identity.effectId !== effectId) return;
+    const retryAtMs = now.monotonicMs + saveAgainAfterMs;
+    this.#identity = result.ok
+      ? { kind: "held", record: result.value }
+      : { kind: "notMade", failure: result.failure, retryAtMs };
+  }
+
+  /** Whether another password than before is there: worth another try. */
+  otpSeen(effectId: number, mark: string | undefined, now: Instant): boolean {
+    if (this.#otp.effectId !== effectId) return false;
+    const isNew = mark !== undefined && mark !== this.#otp.mark;
+    this.#otp = { effectId: undefined, dueAtMs: now.monotonicMs + otpEveryMs, mark };
+    return isNew;
+  }
+
+  enrolled(enrolment: EnrolmentRecord): EnrolmentEffect[] {
+    if (this.#identity.kind !== "held") return [];
+    this.#isRejected = false;
+    this.#identity = { kind: "held", record: { ...this.#identity.record, enrolment } };
+    return this.#startSaving(this.#identity.record);
+  }
+
+  /** The controller accepted the proof: no password is needed any more. */
+  welcomed(name: string): EnrolmentEffect[] {
+    this.#isRejected = false;
+    const enrolment = this.record?.enrolment;
+    if (enrolment === undefined || this.#saving.kind !== "saved") return [];
+    return enrolment.name === name ? [{ do: "removeOtp" }] : this.enrolled({ ...enrolment, name });
+  }
+
+  refused(why: FailureCode): void {
+    if (enrolAgainOn.has(why)) this.#isRejected = true;
+  }
+
+  enrolmentSaved(effectId: number, result: Result<void>, now: Instant): EnrolmentEffect[] {
+    if (this.#saving.kind !== "saving" || this.#saving.effectId !== effectId) return [];
+    if (!result.ok) {
+      const retryAtMs = now.monotonicMs + saveAgainAfterMs;
+      this.#saving = { kind: "failed", failure: result.failure, retryAtMs };
+      return [];
+    }
+    this.#saving = { kind: "saved" };
+    return [{ do: "removeOtp" }];
+  }
+
+  /** Something was changed by hand: look at everything again, now. */
+  reload(saved: SavedIdentity): void {
+    if (this.#identity.kind === "unreadable" || this.#identity.kind === "none")
+      this.#identity = identityOf(saved);
+    this.#read = { effectId: this.#read.effectId, attempt: 0, dueAtMs: 0 };
+    this.#otp = { ...this.#otp, dueAtMs: 0 };
+  }
+
+  problems(): Problem[] {
+    const problems: Problem[] = this.#mismatches().map(({ code, facts }) => ({ code, facts }));
+    const identity = this.#identity;
+    if (identity.kind === "unreadable") {
+      problems.push({ code: "identity.unreadable", facts: { detail: identity.detail } });
+    }
+    for (const failure of [
+      identity.kind === "notMade" && identity.failure,
+      this.#saving.kind === "failed" && this.#saving.failure,
+    ]) {
+      if (failure) problems.push({ code: failure.code, subject: "identity", facts: failure.facts });
+    }
+    const { record } = this;
+    if (record?.clonedFrom !== undefined && record.enrolment === undefined) {
+      const facts = { "copied from": record.clonedFrom, "this instance": record.ec2InstanceId };
+      problems.push({ code: "identity.cloned", facts });
+    }
+    if (this.#reading?.is === "unknown") {
+      const isNeeded = record?.enrolment === undefined;
+      const { why, detail } = this.#reading;
+      problems.push({ code: isNeeded ? "enrol.document-missing" : why, facts: { detail } });
+    }
+    if (this.#wantsOtp && this.#otp.mark === undefined && this.#otp.dueAtMs > 0) {
+      problems.push({ code: "otp.missing", facts: { file: this.#parameters.otpFile } });
+    }
+    return problems;
+  }
+
+  nextDeadline(): number | undefined {
+    return earliest(
+      this.#read.effectId === undefined && Number.isFinite(this.#read.dueAtMs)
+        ? this.#read.dueAtMs
+        : undefined,
+      this.#identity.kind === "notMade" ? this.#identity.retryAtMs : undefined,
+      this.#wantsOtp && this.#otp.effectId === undefined ? this.#otp.dueAtMs : undefined,
+      this.#saving.kind === "failed" ? this.#saving.retryAtMs : undefined,
+    );
+  }
+
+  get #wantsOtp(): boolean {
+    const { record } = this;
+    return record !== undefined && (record.enrolment === undefined || this.#isRejected);
+  }
+
+  #mismatches(): Failure[] {
+    if (this.#facts === undefined) return [];
+    const local = this.#reading?.is === "known" ? this.#reading.local : undefined;
+    return compareWithInstance(this.#parameters, this.#facts, local);
+  }
+
+  #readInstance(now: Instant): EnrolmentEffect[] {
+    if (this.#read.effectId !== undefined || now.monotonicMs < this.#read.dueAtMs) return [];
+    const effectId = ++this.#effects;
+    this.#read = { ...this.#read, effectId };
+    return [{ do: "readInstance", effectId }];
+  }
+
+  #settleIdentity(now: Instant): EnrolmentEffect[] {
+    const identity = this.#identity;
+    if (identity.kind === "making" || identity.kind === "replacing") return [];
+    if (identity.kind === "notMade" && now.monotonicMs < identity.retryAtMs) return [];
+    const ec2InstanceId = this.#reading?.is === "known" ? this.#reading.ec2InstanceId : undefined;
+    const decision = decideIdentity(savedOf(identity), ec2InstanceId);
+    switch (decision) {
+      case "use":
+      case "useUnconfirmed":
+      case "wait":
+      case "repair":
+        return [];
+      case "make": {
+        if (ec2InstanceId === undefined) return [];
+        const effectId = ++this.#effects;
+        this.#identity = { kind: "making", effectId };
+        return [{ do: "makeIdentity", effectId, ec2InstanceId }];
+      }
+      case "replace":
+        if (ec2InstanceId === undefined) return [];
+        this.#identity = { kind: "replacing" };
+        return [{ do: "startAfresh", ec2InstanceId }];
+    }
+  }
+
+  #lookForOtp(now: Instant): EnrolmentEffect[] {
+    if (!this.#wantsOtp || this.#otp.effectId !== undefined || now.monotonicMs < this.#otp.dueAtMs) return [];
+    const effectId = ++this.#effects;
+    this.#otp = { ...this.#otp, effectId };
+    return [{ do: "lookForOtp", effectId }];
+  }
+
+  #save(now: Instant): EnrolmentEffect[] {
+    if (this.#saving.kind !== "failed" || now.monotonicMs < this.#saving.retryAtMs) return [];
+    return this.record === undefined ? [] : this.#startSaving(this.record);
+  }
+
+  #startSaving(record: IdentityRecord): EnrolmentEffect[] {
+    if (record.enrolment === undefined) return [];
+    const effectId = ++this.#effects;
+    this.#saving = { kind: "saving", effectId, record };
+    return [{ do: "saveEnrolment", effectId, enrolment: record.enrolment }];
+  }
+}

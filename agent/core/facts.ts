@@ -1,0 +1,91 @@
+import type { AgentObserved, Entry } from "../../protocol/state.ts";
+import type { Instant } from "../../protocol/time.ts";
+import type { InstanceStatus } from "../../protocol/view.ts";
+import type { AgentParts } from "./agent-parts.ts";
+import type { Problem } from "./conditions.ts";
+import type { DataPathPlan } from "./ports.ts";
+import { statusOf } from "./status.ts";
+
+/** What is derived from the parts together, whenever it is asked for. */
+
+export function instanceStatus(parts: AgentParts): InstanceStatus {
+  return statusOf({
+    enrolled: parts.enrolment.record?.enrolment !== undefined,
+    linkUp: parts.uplink.state.kind === "open",
+    holds: parts.holds.reasons,
+    verifiedPools: verifiedPools(parts),
+    dataPathInSync: parts.dataPath.isServing,
+  });
+}
+
+function verifiedPools({ desired, prefixes }: AgentParts): number {
+  const verified = prefixes.verified();
+  const isVerified = (text: string) => verified.has(text);
+  return [...desired.pools.values()].filter(
+    ({ ipv4, ipv6 }) => ipv4.some(isVerified) || ipv6.some(isVerified),
+  ).length;
+}
+
+export function dataPathPlan({ desired, leases, prefixes }: AgentParts): DataPathPlan {
+  return {
+    routes: [...prefixes.verified()],
+    peers: leases.peers(),
+    resources: desired.resources,
+    dns: desired.connector?.dns,
+  };
+}
+
+export function instanceEntry(
+  parts: AgentParts,
+  activeAgents: number,
+  now: Instant,
+): Extract<Entry<AgentObserved>, { kind: "instance" }>["value"] {
+  const { parameters, version, upSince, conditions } = parts;
+  const { publicAddress, wireguardPort } = parameters;
+  return {
+    status: instanceStatus(parts),
+    conditions: conditions.shown(now),
+    version,
+    upSinceMs: Math.floor(upSince.wallMs),
+    managementIp: parameters.ip,
+    activeAgents,
+    endpoint: `${publicAddress.includes(":") ? `[${publicAddress}]` : publicAddress}:${wireguardPort}`,
+  };
+}
+
+/** Everything that is wrong now, from whoever knows it. */
+export function problems(parts: AgentParts): Problem[] {
+  const { enrolment, prefixes, dataPath, clockWatch } = parts;
+  return [
+    ...linkProblem(parts),
+    ...enrolment.problems(),
+    ...prefixes.problems(),
+    ...poolProblems(parts),
+    ...dataPath.problems(),
+    ...drainProblem(parts),
+    ...clockWatch.problems(),
+  ];
+}
+
+function linkProblem({ uplink }: AgentParts): Problem[] {
+  if (uplink.trouble === undefined) return [];
+  const { why, text } = uplink.trouble;
+  return [{ code: why, ...(text === undefined ? {} : { facts: { "controller says": text } }) }];
+}
+
+function poolProblems({ desired, leases }: AgentParts): Problem[] {
+  const problems: Problem[] = [];
+  const hasRanges = [...desired.pools.values()].some(({ ipv4, ipv6 }) => ipv4.length + ipv6.length > 0);
+  if (desired.connector !== undefined && !hasRanges) problems.push({ code: "pool.none" });
+  const { full, uneven, store, lostTo } = leases.conditions();
+  for (const pool of full) problems.push({ code: "pool.full", subject: pool, facts: { pool } });
+  for (const pool of uneven) problems.push({ code: "pool.uneven", subject: pool, facts: { pool } });
+  if (store !== undefined) problems.push({ code: store });
+  if (lostTo !== undefined) problems.push({ code: "store.corrupt", facts: { kept: lostTo } });
+  return problems;
+}
+
+function drainProblem({ holds }: AgentParts): Problem[] {
+  if (holds.reasons.size === 0) return [];
+  return [{ code: "instance.draining", facts: { reason: [...holds.reasons].join(" ") } }];
+}

@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { DrainReason } from "../../protocol/specs.ts";
+import type { Instant } from "../../protocol/time.ts";
+import type { Desired } from "./desired.ts";
+import type { Holds } from "./holds.ts";
+import type { StoreBatch } from "./ports.ts";
+import type { Prefixes, SavedPrefixes } from "./prefixes.ts";
+
+const SavedPrefixesShape = z.object({
+  assigned: z.array(z.string().max(49)).max(256),
+  vanished: z.array(z.string().max(49)).max(256),
+  readAtMs: z.number(),
+});
+
+/** What the store held from before; a fact this version cannot read counts as not there. */
+export function savedPrefixes(facts: ReadonlyMap<string, unknown>): SavedPrefixes | undefined {
+  return SavedPrefixesShape.safeParse(facts.get("prefixes")).data;
+}
+
+export function savedDrain(facts: ReadonlyMap<string, unknown>): DrainReason[] {
+  return z.array(DrainReason).safeParse(facts.get("drain")).data ?? [];
+}
+
+/** One write of the desired state and of facts. */
+export interface MemoryWrite {
+  readonly effectId: number;
+  readonly desired: StoreBatch["desired"];
+  readonly facts: StoreBatch["facts"];
+}
+
+const againAfterMs = 5_000;
+
+/**
+ * Keeps on disk what an agent needs that restarts with no controller in reach: the desired state, the prefixes and the
+ * drain. A write that failed is made again, with what is true by then: losing it costs nothing while the agent runs.
+ */
+export class Memory {
+  readonly #desired: Desired;
+  readonly #prefixes: Prefixes;
+  readonly #holds: Holds;
+  /** The facts as they are on disk, by name: what was compared when they were written. */
+  #written = new Map<string, string>();
+  #writing: { readonly write: MemoryWrite; readonly facts: readonly Fact[] } | undefined;
+  #retryAtMs: number | undefined;
+  #effects = 0;
+
+  constructor(parts: { desired: Desired; prefixes: Prefixes; holds: Holds }) {
+    this.#desired = parts.desired;
+    this.#prefixes = parts.prefixes;
+    this.#holds = parts.holds;
+    this.#written = new Map(this.#facts().map(({ name, compared }) => [name, compared]));
+  }
+
+  /** What to write now: one write at a time. */
+  next(now: Instant): MemoryWrite | undefined {
+    if (this.#writing !== undefined) return undefined;
+    if (this.#retryAtMs !== undefined && now.monotonicMs < this.#retryAtMs) return undefined;
+    const desired = this.#desired.takeUnsaved();
+    const facts = this.#facts().filter(({ name, compared }) => this.#written.get(name) !== compared);
+    if (desired === undefined && facts.length === 0) return undefined;
+    const write: MemoryWrite = {
+      effectId: ++this.#effects,
+      desired: desired ?? { clear: false, set: [], remove: [] },
+      facts: facts.map(({ name, value }) => [name, value]),
+    };
+    this.#writing = { write, facts };
+    return write;
+  }
+
+  written(effectId: number, isOnDisk: boolean, now: Instant): void {
+    const writing = this.#writing;
+    if (writing?.write.effectId !== effectId) return;
+    this.#writing = undefined;
+    this.#retryAtMs = isOnDisk ? undefined : now.monotonicMs + againAfterMs;
+    if (isOnDisk) for (const { name, compared } of writing.facts) this.#written.set(name, compared);
+    else this.#desired.notSaved(writing.write.desired);
+  }
+
+  nextDeadline(): number | undefined {
+    return this.#retryAtMs;
+  }
+
+  #facts(): Fact[] {
+    const drain = this.#holds.saved;
+    const facts = [{ name: "drain", value: drain as unknown, compared: JSON.stringify(drain) }];
+    const prefixes = this.#prefixes.saved;
+    if (prefixes !== undefined) {
+      // The time of a reading alone is not worth a write.
+      const { assigned, vanished } = prefixes;
+      facts.push({ name: "prefixes", value: prefixes, compared: JSON.stringify({ assigned, vanished }) });
+    }
+    return facts;
+  }
+}
+
+interface Fact {
+  readonly name: string;
+  readonly value: unknown;
+  readonly compared: string;
+}

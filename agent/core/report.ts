@@ -1,0 +1,96 @@
+import type { StateFrame } from "../../protocol/messages.ts";
+import { type AgentObserved, type Entry, splitKey, stateKey } from "../../protocol/state.ts";
+import { StateSender, type StateSource } from "../../protocol/sync.ts";
+import type { Leases } from "./leases.ts";
+
+type Value<Kind extends keyof AgentObserved> = Extract<Entry<AgentObserved>, { kind: Kind }>["value"];
+
+/**
+ * What the controller is told about this instance. Values are read where they live when a frame is built; only the two
+ * that are derived from everything are remembered, to see whether they changed.
+ */
+export class Report implements StateSource {
+  readonly #leases: Leases;
+  readonly #sender: StateSender = new StateSender(this);
+  #instance: Value<"instance"> | undefined;
+  #prefixes: Value<"prefixes"> | undefined;
+
+  constructor(leases: Leases) {
+    this.#leases = leases;
+  }
+
+  *keys(): Iterable<string> {
+    if (this.#instance !== undefined) yield stateKey("instance");
+    if (this.#prefixes !== undefined) yield stateKey("prefixes");
+    for (const name of this.#leases.poolNames()) yield stateKey("pool", name);
+    for (const id of this.#leases.sessionIds()) yield stateKey("session", id);
+    for (const key of this.#leases.detachedKeys()) yield stateKey("lease", key);
+  }
+
+  get(key: string): unknown {
+    const { kind, id } = splitKey(key);
+    switch (kind as keyof AgentObserved) {
+      case "instance":
+        return this.#instance;
+      case "prefixes":
+        return this.#prefixes;
+      case "pool":
+        return this.#leases.counts(id);
+      case "session":
+        return this.#leases.outcome(id);
+      case "lease":
+        return this.#leases.detached(id);
+    }
+  }
+
+  setInstance(instance: Value<"instance">): void {
+    if (isEqual(this.#instance, instance)) return;
+    this.#instance = instance;
+    this.#sender.touch(stateKey("instance"));
+  }
+
+  setPrefixes(prefixes: Value<"prefixes"> | undefined): void {
+    if (isEqual(this.#prefixes, prefixes)) return;
+    this.#prefixes = prefixes;
+    this.#sender.touch(stateKey("prefixes"));
+  }
+
+  leasesChanged(changed: {
+    sessions: readonly string[];
+    leases: readonly string[];
+    pools: readonly string[];
+  }): void {
+    for (const id of changed.sessions) this.#sender.touch(stateKey("session", id));
+    for (const key of changed.leases) this.#sender.touch(stateKey("lease", key));
+    for (const name of changed.pools) this.#sender.touch(stateKey("pool", name));
+  }
+
+  connect(): void {
+    this.#sender.connect();
+  }
+
+  disconnect(): void {
+    this.#sender.disconnect();
+  }
+
+  acked(revision: number): void {
+    this.#sender.acked(revision);
+  }
+
+  resync(): void {
+    this.#sender.resync();
+  }
+
+  frames(nowMs: number): StateFrame[] {
+    return this.#sender.frames(nowMs);
+  }
+
+  nextDeadline(): number | undefined {
+    return this.#sender.nextDeadline();
+  }
+}
+
+/** Both were built by the same code, so equal values have equal text. */
+function isEqual(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,140 @@
+import type { FailureCode } from "../../protocol/failures.ts";
+import { Link, type LinkEffect, type LinkInput, type LinkState, linkDefaults } from "../../protocol/link.ts";
+import type { Challenge, ControllerMessage, StateFrame, Welcome } from "../../protocol/messages.ts";
+import { StateReceiver } from "../../protocol/sync.ts";
+import { earliest, type Instant } from "../../protocol/time.ts";
+import type { DesiredUpdate } from "./desired.ts";
+import type { EnrolmentRecord } from "./identity.ts";
+import type { Report } from "./report.ts";
+
+export type UplinkEffect =
+  | Extract<LinkEffect, { do: "dial" | "send" | "hangUp" }>
+  | { readonly do: "challenged"; readonly dialId: number; readonly challenge: Challenge }
+  | { readonly do: "enrolled"; readonly enrolment: EnrolmentRecord }
+  | { readonly do: "up"; readonly welcome: Welcome }
+  | { readonly do: "down"; readonly why: FailureCode }
+  | { readonly do: "refused"; readonly why: FailureCode; readonly text: string }
+  /** Apply this whole, then say `accept(ack)`; or `breach` when it cannot be. */
+  | { readonly do: "change"; readonly update: DesiredUpdate; readonly ack: number }
+  | { readonly do: "breached"; readonly where: string };
+
+/** Why the link is not up, as far as it was tried. */
+export interface Trouble {
+  readonly why: FailureCode;
+  /** The controller's own words, where it spoke. */
+  readonly text: string | undefined;
+}
+
+/** The controller as the agent sees it: the link, the changes that come down it, and the reports that go up. */
+export class Uplink {
+  readonly #link: Link;
+  readonly #report: Report;
+  readonly #receiver = new StateReceiver();
+  #trouble: Trouble | undefined;
+
+  constructor(report: Report, random: () => number) {
+    this.#report = report;
+    this.#link = new Link({ ...linkDefaults, random });
+  }
+
+  get state(): LinkState {
+    return this.#link.state;
+  }
+
+  get trouble(): Trouble | undefined {
+    return this.#trouble;
+  }
+
+  handle(input: LinkInput, now: Instant): UplinkEffect[] {
+    const effects = this.#link.handle(input, now).flatMap((effect) => this.#effect(effect, now));
+    const { state } = this;
+    const isOver = state.kind === "waiting" || state.kind === "stopped";
+    if (isOver && this.#trouble?.why !== state.why) this.#trouble = { why: state.why, text: undefined };
+    return effects;
+  }
+
+  accept(ack: number, now: Instant): UplinkEffect[] {
+    return this.handle({ kind: "send", message: { type: "ack", revision: ack } }, now);
+  }
+
+  breach(why: FailureCode, where: string, now: Instant): UplinkEffect[] {
+    const effects = this.handle({ kind: "breach", close: "malformed", why }, now);
+    return [{ do: "breached", where: where.slice(0, 256) }, ...effects];
+  }
+
+  /** Sends what is to report now. */
+  flush(now: Instant): UplinkEffect[] {
+    return this.#report
+      .frames(now.monotonicMs)
+      .flatMap((message) => this.handle({ kind: "send", message }, now));
+  }
+
+  nextDeadline(): number | undefined {
+    return earliest(this.#link.nextDeadline(), this.#report.nextDeadline());
+  }
+
+  #effect(effect: LinkEffect, now: Instant): UplinkEffect[] {
+    switch (effect.do) {
+      case "dial":
+      case "send":
+      case "hangUp":
+        return [effect];
+      case "prove":
+        return [{ ...effect, do: "challenged" }];
+      case "up":
+        this.#trouble = undefined;
+        this.#receiver.connect();
+        this.#report.connect();
+        return [effect];
+      case "down":
+        this.#report.disconnect();
+        return [effect];
+      case "refused":
+        this.#trouble = { why: effect.why, text: effect.text };
+        return [effect];
+      case "deliver":
+        return this.#delivered(effect.message, now);
+    }
+  }
+
+  #delivered(message: ControllerMessage, now: Instant): UplinkEffect[] {
+    switch (message.type) {
+      case "enrolled": {
+        const { instance, name, connector } = message;
+        return [{ do: "enrolled", enrolment: { instance, name, connector } }];
+      }
+      case "state":
+        return this.#received(message, now);
+      case "ack":
+        this.#report.acked(message.revision);
+        return [];
+      case "resync":
+        this.#report.resync();
+        return [];
+      case "joined":
+        return this.breach("protocol.out-of-order", "joined: an agent enrols", now);
+      // The link keeps these to itself.
+      case "challenge":
+      case "welcome":
+      case "refused":
+      case "pong":
+        return [];
+    }
+  }
+
+  #received(frame: StateFrame, now: Instant): UplinkEffect[] {
+    const received = this.#receiver.receive(frame);
+    switch (received.is) {
+      case "part":
+        return [];
+      case "repeated":
+        return this.accept(received.ack, now);
+      case "gap":
+        return this.handle({ kind: "send", message: { type: "resync" } }, now);
+      case "too-many":
+        return this.breach("protocol.too-large", "more entries than a map may have", now);
+      case "change":
+        return [{ do: "change", update: received, ack: received.ack }];
+    }
+  }
+}
