@@ -54,7 +54,7 @@ export class Metrics {
     g.info.set(
       {
         version: status.version,
-        instance: status.name ?? "",
+        name: status.name ?? "",
         connector: status.connector ?? "",
         instance_id: status.instanceId ?? "",
       },
@@ -94,7 +94,7 @@ function gauges(registry: Registry) {
   const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
     new Gauge({ name: `connector_${name}`, help, labelNames, registers: [registry] });
   return {
-    info: gauge("instance_info", "Always 1.", "version", "instance", "connector", "instance_id"),
+    info: gauge("instance_info", "Always 1.", "version", "name", "connector", "instance_id"),
     status: gauge("instance_status", "1 for the status the instance has, 0 for the others.", "status"),
     drain: gauge("drain", "1 for each reason why no new sessions are taken.", "reason"),
     link: gauge("link_up", "1 while the controller is connected."),

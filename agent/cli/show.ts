@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Failure, Result } from "../../protocol/failures.ts";
+import { duration, exitCodes, timestamp } from "../../protocol/node/text.ts";
+import { type Page, painter, paragraph, type Report } from "./page.ts";
+import type { World } from "./world.ts";
+
+export interface ShowOptions {
+  readonly output: "text" | "json";
+  readonly color: "auto" | "never";
+  /** Seconds between two looks; undefined for one look. */
+  readonly watch: number | undefined;
+}
+
+/** Prints what `ask` finds, once or until stopped, and returns the exit code. */
+export async function show(
+  ask: () => Promise<Result<Report>>,
+  options: ShowOptions,
+  world: World,
+): Promise<number> {
+  if (options.watch !== undefined) return await watch(ask, options.watch, options, world);
+  const answer = await ask();
+  if (answer.ok) {
+    const { value } = answer;
+    world.print(
+      options.output === "json"
+        ? `${JSON.stringify(value.json, null, 2)}\n`
+        : value.text(page(options, world)),
+    );
+    return value.exitCode;
+  }
+  if (options.output === "json") world.print(`${JSON.stringify(failureJson(answer.failure), null, 2)}\n`);
+  world.complain(failureText(answer.failure, page(options, world)));
+  return exitCodes.cannotTell;
+}
+
+/** Says what is wrong and what to do about it. */
+export function failureText(failure: Failure, { width, paint }: Pick<Page, "width" | "paint">): string {
+  const what = paragraph(`${failure.message}`, width, "connector: ");
+  return `${paint("red", what)}\n${paragraph(failure.hint, width, "  → ")}\n`;
+}
+
+/** The terminal is drawn over in place; a pipe gets one block or JSON line after the other. Ended by Ctrl-C: 0. */
+async function watch(
+  ask: () => Promise<Result<Report>>,
+  seconds: number,
+  options: ShowOptions,
+  world: World,
+): Promise<number> {
+  let answeredMs: number | undefined;
+  while (!world.stop.aborted) {
+    const answer = await ask();
+    if (world.stop.aborted) break;
+    const nowMs = world.now();
+    if (answer.ok) answeredMs = nowMs;
+    if (options.output === "json") {
+      world.print(`${JSON.stringify(answer.ok ? answer.value.json : failureJson(answer.failure))}\n`);
+    } else {
+      const laidOut = page(options, world);
+      const silence = answeredMs === undefined ? "" : `Last answer ${duration(nowMs - answeredMs)} ago.\n`;
+      const body = answer.ok
+        ? answer.value.text(laidOut)
+        : `${failureText(answer.failure, laidOut)}${silence}`;
+      world.print(draw(body, seconds, nowMs, world));
+    }
+    await sleep(seconds * 1000, undefined, { signal: world.stop }).catch(() => undefined);
+  }
+  return exitCodes.fine;
+}
+
+/** Lines are overwritten and the rest cleared, not the screen beforehand: nothing flickers. */
+function draw(body: string, seconds: number, nowMs: number, world: World): string {
+  const screen = world.screen();
+  if (screen === undefined) return `--- ${timestamp(nowMs)}\n${body}`;
+  const lines = [`Every ${seconds}s, ${timestamp(nowMs)}. Ctrl-C ends.`, "", ...body.trimEnd().split("\n")];
+  const room = Math.max(3, screen.rows - 1);
+  const shown =
+    lines.length <= room
+      ? lines
+      : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines than this window has`];
+  return `\x1b[H${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`;
+}
+
+function page({ color }: ShowOptions, world: World): Page {
+  const screen = world.screen();
+  const noColor = color === "never" || screen === undefined || (world.env.NO_COLOR ?? "") !== "";
+  return { width: screen?.columns, nowMs: world.now(), paint: painter(!noColor) };
+}
+
+function failureJson(failure: Failure) {
+  return { error: { code: failure.code, text: failure.message, hint: failure.hint } };
+}

@@ -1,0 +1,106 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { startSocketServer } from "../../agent/adapters/socket-server.ts";
+import { textWidth } from "../../protocol/node/text.ts";
+import { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { active, connector, fakeAgent, online, type Ran, silent, unenrolled } from "./cli-fixture.ts";
+
+/** Serves fixed views on a real socket and runs one command against it. */
+async function run(
+  args: readonly string[],
+  options: { status?: StatusView } & Parameters<typeof connector>[1] = {},
+): Promise<Ran & { asked: string[] }> {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "agent.sock");
+  const { views, actions, asked } = fakeAgent(options.status);
+  await using _server = await startSocketServer({ path, views, actions, log: silent });
+  return { ...(await connector([...args, "--socket", path], options)), asked };
+}
+
+const commands: readonly (readonly [
+  name: string,
+  args: readonly string[],
+  status: StatusView,
+  code: number,
+])[] = [
+  ["status of an active instance", ["status"], active, 0],
+  ["status with conditions", ["status"], online, 1],
+  ["status before enrolment", ["status"], unenrolled, 1],
+  ["pools", ["pools"], active, 0],
+  ["pools in trouble", ["pools"], online, 1],
+  ["no pools", ["pools"], unenrolled, 1],
+  ["leases", ["leases"], active, 0],
+  ["leases of a user", ["leases", "--user", "alice"], active, 0],
+  ["sessions", ["sessions"], active, 0],
+  ["prefixes", ["prefixes"], active, 1],
+  ["drain", ["drain"], active, 0],
+  ["resume", ["resume"], active, 0],
+  ["resume of another's drain", ["resume"], { ...active, drain: ["spot"] }, 1],
+];
+
+test.each(commands)("%s, at 80 columns", async (_name, args, status, code) => {
+  const ran = await run(args, { status });
+  expect(ran.out).toMatchSnapshot();
+  expect(ran.err).toBe("");
+  for (const line of ran.out.split("\n")) expect(textWidth(line), line).toBeLessThanOrEqual(80);
+  expect(ran.code).toBe(code);
+});
+
+test("in a pipe every value is whole and each row is one line", async () => {
+  const { out } = await run(["leases"], { screen: undefined });
+  expect(out).toContain("bartholomew.longname@example.com");
+  const line = out.split("\n").find((text) => text.includes("172.18.128.178"));
+  expect(line).toContain("2600:1f18:2a89:703:275::2");
+  expect(line).toContain("01900002-1111-4222-8333-444455556666");
+  const sessions = await run(["sessions"], { screen: undefined });
+  expect(sessions.out).toContain("01900000-aaaa-4bbb-8ccc-000000000001");
+});
+
+test.each([
+  ["status", StatusView],
+  ["pools", z.array(PoolView)],
+  ["leases", z.array(LeaseView)],
+  ["sessions", z.array(SessionView)],
+  ["prefixes", z.array(PrefixRow)],
+  ["drain", StatusView],
+  ["resume", StatusView],
+] as const)("%s -o json is the view of the protocol", async (command, schema: z.ZodType) => {
+  const { out } = await run([command, "-o", "json"]);
+  const json: unknown = JSON.parse(out);
+  expect(schema.parse(json)).toEqual(json);
+});
+
+test.each([
+  [["leases", "--state", "cooling"], ["172.18.128.186"]],
+  [["leases", "--device", "01900002"], ["172.18.128.178"]],
+  [["leases", "--pool", "Pool2"], []],
+  [["leases"], ["172.18.128.177", "172.18.128.178", "172.18.128.186"]],
+] as const)("%j shows the leases asked for, by address", async (args, addresses) => {
+  const { out } = await run([...args, "-o", "json"]);
+  expect(JSON.parse(out).map((lease: LeaseView) => lease.ipv4)).toEqual(addresses);
+});
+
+test("prefixes --refresh has the metadata service read first", async () => {
+  const { asked } = await run(["prefixes", "--refresh"]);
+  expect(asked).toEqual(["verify"]);
+});
+
+test("drain and resume reach the agent", async () => {
+  expect((await run(["drain"])).asked).toEqual(["drain"]);
+  expect((await run(["resume"])).asked).toEqual(["resume"]);
+});
+
+test("color only on a terminal, and not when it is unwanted", async () => {
+  const colored = "\u001b[";
+  expect((await run(["status"], { env: {} })).out).toContain(colored);
+  expect((await run(["status"], { env: { NO_COLOR: "1" } })).out).not.toContain(colored);
+  expect((await run(["status"], { env: {}, screen: undefined })).out).not.toContain(colored);
+  expect((await run(["status", "--color", "never"], { env: {} })).out).not.toContain(colored);
+});
+
+test("a name from the controller cannot steer the terminal", async () => {
+  const { out } = await run(["status"], { status: { ...active, name: "evil\u001b[2Jname" } });
+  expect(out).not.toContain("\u001b");
+});
