@@ -1,0 +1,18 @@
+import type { LeaseEffect } from "./lease-inputs.ts";
+
+/** What to report anew after an input. BOUNDED: emptied at the end of every input. */
+export class LeaseChanges {
+  readonly sessions = new Set<string>();
+  /** `device/pool` of leases. */
+  readonly holders = new Set<string>();
+  readonly pools = new Set<string>();
+
+  take(): Extract<LeaseEffect, { do: "changed" }> | undefined {
+    if (this.sessions.size + this.holders.size + this.pools.size === 0) return undefined;
+    const taken = { sessions: [...this.sessions], leases: [...this.holders], pools: [...this.pools] };
+    this.sessions.clear();
+    this.holders.clear();
+    this.pools.clear();
+    return { do: "changed", ...taken };
+  }
+}
