@@ -1,0 +1,117 @@
+import { connect } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import yargs from "yargs";
+import { exitCodes } from "../protocol/node/text.ts";
+import { faultNames, type Play } from "./play.ts";
+import type { Played } from "./play-server.ts";
+import { runningLabs } from "./run-folder.ts";
+
+/** `npm run -s lab -- …`: what one can do to the lab that runs. */
+let play: Play | undefined;
+const choose = (chosen: Play) => {
+  play = chosen;
+};
+
+const instance = { type: "number", demandOption: true, describe: "1, 2, 3 …" } as const;
+const prefix = { type: "string", demandOption: true, describe: "a /28 or /80" } as const;
+const name = { type: "string", demandOption: true, describe: "as `list` has it" } as const;
+
+const args = await yargs(process.argv.slice(2))
+  .scriptName("lab")
+  .usage("npm run -s lab -- COMMAND\n\nPlays AWS on the lab that runs, and lets its processes die.")
+  .command(
+    "assign <instance> <prefix>",
+    "AWS assigns a prefix to an instance",
+    (command) => command.positional("instance", instance).positional("prefix", prefix),
+    (given) => choose({ play: "assign", ...given }),
+  )
+  .command(
+    "unassign <instance> <prefix>",
+    "AWS takes a prefix away",
+    (command) => command.positional("instance", instance).positional("prefix", prefix),
+    (given) => choose({ play: "unassign", ...given }),
+  )
+  .command(
+    "fault <instance> <fault>",
+    "The metadata service misbehaves",
+    (command) =>
+      command
+        .positional("instance", instance)
+        .positional("fault", { choices: faultNames, demandOption: true })
+        .option("seconds", { type: "number", describe: "for so long; until `clear` when not given" }),
+    ({ instance, fault, seconds }) =>
+      choose({ play: "fault", instance, fault, ...(seconds === undefined ? {} : { seconds }) }),
+  )
+  .command(
+    "clear <instance>",
+    "The metadata service is well again",
+    (command) => command.positional("instance", instance),
+    (given) => choose({ play: "clear", ...given }),
+  )
+  .command(
+    "spot <instance> <action>",
+    "AWS gives two minutes' notice, or takes it back",
+    (command) =>
+      command.positional("instance", instance).positional("action", {
+        choices: ["terminate", "stop", "hibernate", "none"] as const,
+        demandOption: true,
+      }),
+    (given) => choose({ play: "spot", ...given }),
+  )
+  .command(
+    "rebalance <instance> <state>",
+    "AWS recommends to leave the instance",
+    (command) =>
+      command
+        .positional("instance", instance)
+        .positional("state", { choices: ["on", "off"] as const, demandOption: true }),
+    ({ instance, state }) => choose({ play: "rebalance", instance, recommended: state === "on" }),
+  )
+  .command(
+    "kill <name>",
+    "kill -9 a process; it is started again",
+    (command) => command.positional("name", name),
+    (given) => choose({ play: "kill", process: given.name }),
+  )
+  .command(
+    "stop <name>",
+    "Stop a process and leave it down",
+    (command) => command.positional("name", name),
+    (given) => choose({ play: "stop", process: given.name }),
+  )
+  .command(
+    "start <name>",
+    "Start it again",
+    (command) => command.positional("name", name),
+    (given) => choose({ play: "start", process: given.name }),
+  )
+  .command("list", "The processes, with their logs", {}, () => choose({ play: "list" }))
+  .option("lab", { type: "string", describe: "The lab's run folder; the newest that runs when not given" })
+  .example("$0 unassign 1 172.18.128.16/28", "lose a prefix that has leases in it")
+  .example("$0 fault 2 black-hole --seconds 30", "the metadata service does not answer")
+  .example("$0 stop controller", "who notices?")
+  .demandCommand(1, "Name a command.")
+  .strict()
+  .parseAsync();
+
+if (play !== undefined) {
+  const folder = args.lab ?? runningLabs()[0];
+  if (folder === undefined) {
+    process.stderr.write("No lab runs here. Start one: npm start\n");
+    process.exitCode = exitCodes.cannotTell;
+  } else {
+    const { ok, text } = await ask(join(folder, "lab.sock"), play);
+    (ok ? process.stdout : process.stderr).write(`${text}\n`);
+    process.exitCode = ok ? exitCodes.fine : exitCodes.failed;
+  }
+}
+
+async function ask(path: string, what: Play): Promise<Played> {
+  const socket = connect(path);
+  socket.write(`${JSON.stringify(what)}\n`);
+  return await new Promise((resolve, reject) => {
+    socket.on("error", reject);
+    createInterface(socket).once("line", (line) => resolve(JSON.parse(line) as Played));
+  });
+}

@@ -1,0 +1,94 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Secret } from "../protocol/secret.ts";
+import { Administrator } from "./admin.ts";
+import {
+  createAuthority,
+  loopbackNames,
+  type RegionSigner,
+  writeRegionCertificates,
+  writeServerFiles,
+} from "./certificates.ts";
+import { freePort } from "./ports.ts";
+import { Process, type ProcessOptions } from "./process.ts";
+import { scripts } from "./scripts.ts";
+import { waitFor } from "./wait.ts";
+
+/** The controller's process, and what its administrator has in hand. */
+export interface LabController {
+  readonly process: Process;
+  readonly url: string;
+  readonly caFile: string;
+  readonly tokenFile: string;
+  readonly stateFolder: string;
+  readonly admin: Administrator;
+}
+
+/** A controller with a certificate of the lab's own CA, its AWS certificates and its first admin token. */
+export async function startController(
+  folder: string,
+  signer: RegionSigner,
+  options: { readonly onExit?: ProcessOptions["onExit"]; readonly signal?: AbortSignal | undefined },
+): Promise<LabController> {
+  const awsFolder = join(folder, "aws-certificates");
+  const stateFolder = join(folder, "state");
+  for (const path of [folder, awsFolder, stateFolder]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  const authority = await createAuthority();
+  const [files, port] = await Promise.all([
+    authority
+      .issueServer(loopbackNames)
+      .then((certificate) => writeServerFiles(folder, authority, certificate)),
+    freePort(),
+    writeRegionCertificates(awsFolder, [signer]),
+  ]);
+  const token = await createToken(stateFolder);
+  const tokenFile = join(folder, "admin.token");
+  writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
+  const listen = ["--listen", `127.0.0.1:${port}`, "--state-dir", stateFolder];
+  const tls = ["--tls-cert", files.certificate, "--tls-key", files.privateKey];
+  const process = new Process({
+    name: "controller",
+    args: [scripts.controller, "serve", ...listen, ...tls, "--aws-certificates", awsFolder],
+    logFile: join(folder, "controller.log"),
+    ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
+  });
+  process.start();
+  const url = `https://127.0.0.1:${port}`;
+  const ca = authority.certificatePem;
+  const admin = new Administrator({ url: new URL(url), ca, token: new Secret(token) });
+  const controller = { process, url, caFile: files.ca, tokenFile, stateFolder, admin };
+  try {
+    await waitFor("the controller to answer", 30_000, () => answers(controller), options.signal);
+    return controller;
+  } catch (error) {
+    await process.stop();
+    throw new Error(`${(error as Error).message}\n${process.tail(10).join("\n")}`, { cause: error });
+  }
+}
+
+async function answers({ admin }: LabController): Promise<boolean> {
+  try {
+    await admin.call("connector.list", {});
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** As an operator makes the first one: on the controller's own host, before there is anyone to ask over the API. */
+async function createToken(stateFolder: string): Promise<string> {
+  const args = [scripts.controller, "token", "create", "--state-dir", stateFolder, "--name", "lab"];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  let errors = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  if (code !== 0) throw new Error(`the first admin token could not be created: ${errors}`);
+  return output.trim();
+}

@@ -1,0 +1,59 @@
+import { join } from "node:path";
+import yargs from "yargs";
+import { exitCodes } from "../protocol/node/text.ts";
+import { startLab } from "./lab.ts";
+import { servePlays } from "./play-server.ts";
+import { keepRunFolder, makeRunFolder, removeRunFolder } from "./run-folder.ts";
+import { Screen } from "./screen.ts";
+import { showLive, showOnce } from "./show.ts";
+
+const purpose = `$0
+
+The product on this machine: a controller, the instances of one active-active connector on emulated EC2 instances,
+and devices of two groups, all as real processes. Shows the instance list until Ctrl-C, which ends everything.`;
+
+const options = await yargs(process.argv.slice(2))
+  .scriptName("npm start --")
+  .usage(purpose)
+  .option("once", {
+    type: "boolean",
+    default: false,
+    describe: "End when all are Active and attached (exit 0), or after 60 s (exit 1)",
+  })
+  .option("keep", { type: "boolean", default: false, describe: "Keep the run folder: logs and state" })
+  .option("instances", { type: "number", default: 3, describe: "How many, 1 to 64" })
+  .option("devices", { type: "number", default: 10, describe: "How many, 0 to 100" })
+  .check(({ instances }) => (instances >= 1 && instances <= 64) || "--instances is 1 to 64")
+  .check(({ devices }) => (devices >= 0 && devices <= 100) || "--devices is 0 to 100")
+  .strict()
+  .parseAsync();
+
+const stop = new AbortController();
+// For good, not once: Ctrl-C arrives twice, from the terminal and from the process that started this one.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+process.stdout.on("error", () => stop.abort());
+
+const screen = new Screen(process.stdout);
+const folder = makeRunFolder();
+screen.say(`run folder ${folder}`);
+try {
+  process.exitCode = await run(stop.signal);
+} catch (error) {
+  if (!stop.signal.aborted) {
+    screen.print(`The lab cannot go on: ${(error as Error).message}`);
+    process.exitCode = exitCodes.failed;
+  }
+} finally {
+  if (options.keep) keepRunFolder(folder);
+  else removeRunFolder(folder);
+  screen.say("everything is stopped");
+}
+
+async function run(signal: AbortSignal): Promise<number> {
+  const { instances, devices } = options;
+  await using lab = await startLab({ folder, instances, devices, signal, say: (text) => screen.say(text) });
+  if (options.once) return await showOnce(lab, screen, signal);
+  await using _ = await servePlays(lab, join(folder, "lab.sock"));
+  await showLive(lab, screen, signal);
+  return exitCodes.fine;
+}

@@ -1,0 +1,73 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Short, because the path of a Unix socket has 107 characters at most (unix(7)). */
+const namePrefix = "connector-lab-";
+const ownerFile = "lab.pid";
+
+/** Makes the folder that holds everything of one run, after removing those of labs that are no more. */
+export function makeRunFolder(parent = tmpdir()): string {
+  removeLeftovers(parent);
+  const folder = mkdtempSync(join(parent, namePrefix));
+  writeFileSync(join(folder, ownerFile), ownerOf(process.pid) ?? "");
+  return folder;
+}
+
+export function removeRunFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** The folders of the labs that run, newest first. */
+export function runningLabs(parent = tmpdir()): string[] {
+  return labFolders(parent).filter(isOwned).sort(byAge).reverse();
+}
+
+/** Takes away the mark of the owner's life, so that a folder that was kept on purpose is not cleaned up. */
+export function keepRunFolder(folder: string): void {
+  rmSync(join(folder, ownerFile), { force: true });
+}
+
+function removeLeftovers(parent: string): void {
+  for (const folder of labFolders(parent)) {
+    if (ownerIn(folder) !== undefined && !isOwned(folder)) removeRunFolder(folder);
+  }
+}
+
+function labFolders(parent: string): string[] {
+  return readdirSync(parent)
+    .filter((name) => name.startsWith(namePrefix))
+    .map((name) => join(parent, name));
+}
+
+function isOwned(folder: string): boolean {
+  const owner = ownerIn(folder);
+  return owner !== undefined && owner === ownerOf(Number.parseInt(owner, 10));
+}
+
+function ownerIn(folder: string): string | undefined {
+  try {
+    return readFileSync(join(folder, ownerFile), "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** A process id and when that process started (proc_pid_stat(5), field 22): ids are used again, the pair is not. */
+function ownerOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return `${pid} ${startedAt}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function byAge(a: string, b: string): number {
+  return startOf(a) - startOf(b);
+}
+
+function startOf(folder: string): number {
+  return Number(ownerIn(folder)?.split(" ")[1] ?? 0);
+}

@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { instanceTable } from "../controller/cli/text/instances.ts";
+import { exitCodes } from "../protocol/node/text.ts";
+import { hints } from "./hints.ts";
+import type { Lab } from "./lab.ts";
+import type { Lack } from "./readiness.ts";
+import type { Screen } from "./screen.ts";
+
+/** How long the lab may take until it carries traffic. */
+const readyWithinMs = 60_000;
+
+/** Shows the instance list once all is well, or what is not. Answers the exit code. */
+export async function showOnce(lab: Lab, screen: Screen, signal: AbortSignal): Promise<number> {
+  const missing = await awaitReady(lab, screen, signal);
+  screen.print(`\n${instanceTable(await lab.listInstances(), screen.width)}`);
+  if (missing.length === 0) return exitCodes.fine;
+  screen.print(`\n${troubles(lab, missing)}`);
+  return exitCodes.failed;
+}
+
+/** Shows the instance list as it changes, until it is told to stop. */
+export async function showLive(lab: Lab, screen: Screen, signal: AbortSignal): Promise<void> {
+  const missing = await awaitReady(lab, screen, signal);
+  if (missing.length > 0 && !signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
+  screen.print(`\nHow to look further:\n${hints(lab)}\n\nCtrl-C ends everything.`);
+  while (!signal.aborted) {
+    screen.show(await listText(lab, screen.width));
+    await sleep(500, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function awaitReady(lab: Lab, screen: Screen, signal: AbortSignal): Promise<Lack[]> {
+  const endMs = performance.now() + readyWithinMs;
+  for (;;) {
+    const missing = await lab.lacks();
+    const { instances, devices } = lab;
+    if (missing.length === 0) {
+      screen.say(`${instances.length} instances Active, ${devices.length} devices attached`);
+    }
+    if (missing.length === 0 || signal.aborted || performance.now() > endMs) return missing;
+    await sleep(50, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function listText(lab: Lab, width: number | undefined): Promise<string> {
+  try {
+    return instanceTable(await lab.listInstances(), width);
+  } catch (error) {
+    return `No list: ${(error as Error).message}`;
+  }
+}
+
+/** What is missing, and the last words of the processes that should have done it. */
+function troubles(lab: Lab, missing: readonly Lack[]): string {
+  const names = new Set(missing.map(({ process }) => process));
+  const logs = [lab.controller, ...lab.instances, ...lab.devices]
+    .filter(({ process }) => process === lab.controller.process || names.has(process.name))
+    .map(({ process }) => `The end of ${process.logFile}:\n${process.tail(5).join("\n")}`);
+  const list = missing.map(({ text }) => `  ${text}`).join("\n");
+  return [`Not ready after ${readyWithinMs / 1000} s:\n${list}`, ...logs].join("\n\n");
+}
