@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { Failure } from "../failures.ts";
 
 /**
  * Replaces a file so that after a crash at any moment the old or the new content is there, whole: written beside it,
@@ -26,6 +27,15 @@ export function writeFileDurably(path: string, content: string, mode = 0o600): v
   }
   renameSync(temporary, path);
   syncFolder(dirname(path));
+}
+
+/** A file system's error as the catalogue has it: `store.full`, `store.read-only` or `store.failing`. */
+export function storageFailure(error: unknown, path: string): Failure {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "unknown";
+  const facts = { path, error: code };
+  if (code === "ENOSPC" || code === "EDQUOT") return new Failure("store.full", facts, error);
+  const isReadOnly = code === "EROFS" || code === "EACCES" || code === "EPERM";
+  return new Failure(isReadOnly ? "store.read-only" : "store.failing", facts, error);
 }
 
 /** The file's text, or undefined when there is none. Throws for any other reason. */

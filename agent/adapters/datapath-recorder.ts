@@ -1,0 +1,30 @@
+import { type Result, success } from "../../protocol/failures.ts";
+import type { Clock } from "../../protocol/time.ts";
+import type { DataPath, DataPathPlan, DataPathState } from "../core/ports.ts";
+
+/**
+ * A data path that forwards nothing: it records the plan it was given, reads it back as applied, and says that every
+ * device it was told of was heard just now. It stands behind the same port as the kernel's.
+ */
+export class DataPathRecorder implements DataPath {
+  readonly #clock: Clock;
+  #plan: DataPathPlan | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get plan(): DataPathPlan | undefined {
+    return this.#plan;
+  }
+
+  async apply(plan: DataPathPlan): Promise<Result<DataPathState>> {
+    this.#plan = plan;
+    return success({ routes: plan.routes, peers: plan.peers.length, inSync: true });
+  }
+
+  async activity(): Promise<ReadonlyMap<string, number>> {
+    const { monotonicMs } = this.#clock();
+    return new Map(this.#plan?.peers.map(({ session }) => [session, monotonicMs]));
+  }
+}

@@ -1,0 +1,56 @@
+import { rmSync, statSync } from "node:fs";
+import { readFileIfThere } from "../../protocol/node/files.ts";
+import type { Logger } from "../../protocol/node/log.ts";
+import { Secret } from "../../protocol/secret.ts";
+
+/** The one-time password where cloud-init or systemd left it. */
+export class OtpFile {
+  readonly #path: string;
+  readonly #log: Logger;
+
+  constructor(path: string, log: Logger) {
+    this.#path = path;
+    this.#log = log;
+  }
+
+  /** Changes when the file does, and tells nothing of its content; undefined when there is no file, or an empty one. */
+  mark(): string | undefined {
+    try {
+      const { ino, size, mtimeMs } = statSync(this.#path);
+      return size === 0 ? undefined : `${ino} ${size} ${mtimeMs}`;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Undefined when it cannot be read; the log says why. */
+  read(): Secret | undefined {
+    try {
+      const text = readFileIfThere(this.#path)?.trim();
+      if (text === undefined || text === "") return undefined;
+      return new Secret(text);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      this.#log.warn({ path: this.#path, code }, "the OTP file cannot be read");
+      return undefined;
+    }
+  }
+
+  /** It is spent: takes it away where that is possible, and says where a copy remains. */
+  remove(): void {
+    if (this.mark() === undefined) return;
+    try {
+      rmSync(this.#path);
+      this.#log.info({ path: this.#path, remains }, "the spent OTP was removed");
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      this.#log.info(
+        { path: this.#path, code, remains },
+        "the spent OTP cannot be removed; it is of no use any more",
+      );
+    }
+  }
+}
+
+/** What a process without root cannot reach. The OTP is bound to this instance's key by now: safe, but untidy. */
+const remains = "the instance's user-data, and cloud-init's copies of it";

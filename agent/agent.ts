@@ -1,0 +1,132 @@
+import { readFileSync } from "node:fs";
+import { Dialer } from "../protocol/node/dialer.ts";
+import { Driver } from "../protocol/node/driver.ts";
+import { makeFolder } from "../protocol/node/files.ts";
+import type { Logger } from "../protocol/node/log.ts";
+import { softwareVersion } from "../protocol/node/software.ts";
+import type { Clock } from "../protocol/time.ts";
+import { actionsOf, Readings } from "./actions.ts";
+import { readBootId } from "./adapters/boot-id.ts";
+import { DataPathRecorder } from "./adapters/datapath-recorder.ts";
+import { startHealthServer } from "./adapters/health-server.ts";
+import { IdentityFile } from "./adapters/identity-file.ts";
+import { Imds } from "./adapters/imds.ts";
+import { localIpv4Addresses } from "./adapters/interface.ts";
+import { Metrics } from "./adapters/metrics.ts";
+import { OtpFile } from "./adapters/otp.ts";
+import { onSchedule } from "./adapters/schedule.ts";
+import { startSocketServer } from "./adapters/socket-server.ts";
+import { databaseOf, startAfresh } from "./adapters/state-folder.ts";
+import { openStore } from "./adapters/store.ts";
+import { Agent, type AgentEffect, type AgentInput } from "./core/agent.ts";
+import type { AgentActions } from "./core/local-api.ts";
+import type { Environment, Parameters } from "./core/parameters.ts";
+import type { AgentViews, DataPath } from "./core/ports.ts";
+import { perform } from "./perform.ts";
+
+export interface AgentSetup {
+  readonly parameters: Parameters;
+  readonly stateDir: string;
+  readonly socket: string;
+  readonly env: Environment;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** The recorder when not given. */
+  readonly dataPath?: DataPath;
+}
+
+export interface RunningAgent extends AsyncDisposable {
+  readonly views: AgentViews;
+  readonly actions: AgentActions;
+  /** Resolves when this agent must be disposed of and another started: the disk turned out to be a copy. */
+  readonly over: Promise<"startOver">;
+  /** Something was changed by hand: look at identity, password and metadata again, and dial now. */
+  reload(): void;
+}
+
+/**
+ * One agent, running. Throws a Failure when the state directory or the socket cannot be had; everything else that is
+ * wrong is a condition, and is tried again.
+ */
+export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
+  const { parameters, stateDir, log, clock, env } = setup;
+  await using started = new AsyncDisposableStack();
+  makeFolder(stateDir);
+  // The database is also the lock of the state directory: nothing else in it is touched before it is ours.
+  const { store, saved } = openStore(databaseOf(stateDir), { log });
+  started.use(store);
+  const identity = new IdentityFile(stateDir, log);
+  const bootId = readBootId();
+  const core = new Agent(
+    { parameters, identity: identity.load(), saved, bootId, version: softwareVersion, random: Math.random },
+    clock(),
+  );
+  const views = core.views(clock);
+  const metrics = new Metrics();
+  const over = Promise.withResolvers<"startOver">();
+  let cloneOf: string | undefined;
+
+  const readings = new Readings();
+  const post = (input: AgentInput) => driver.post(input);
+  const dialer = started.use(
+    new Dialer({
+      controller: parameters.controller,
+      ca: parameters.caFile === undefined ? undefined : readFileSync(parameters.caFile, "utf8"),
+      post: (input) => post({ kind: "link", input }),
+      onUnknown: () => metrics.ignoredFrame(),
+    }),
+  );
+  const outside = {
+    dialer,
+    identity,
+    otp: new OtpFile(parameters.otpFile, log),
+    imds: new Imds({ env, clock, ip: parameters.ip }),
+    store,
+    dataPath: setup.dataPath ?? new DataPathRecorder(clock),
+    readings,
+    metrics,
+    clock,
+    bootId,
+    localAddresses: localAddresses(env, log),
+    log,
+    post,
+    startOver: (ec2InstanceId: string) => {
+      cloneOf = ec2InstanceId;
+      over.resolve("startOver");
+    },
+  };
+  const driver = new Driver<AgentInput, AgentEffect>({
+    core,
+    perform: (effects) => perform(effects, outside),
+    tick: { kind: "tick" },
+    clock,
+  });
+  const actions = actionsOf(driver, views, readings);
+
+  started.use(await startSocketServer({ path: setup.socket, views, actions, log }));
+  started.use(await startHealthServer({ listen: parameters.health, views, metrics, log }));
+  started.use(onSchedule(parameters.prefixSchedule, () => post({ kind: "verify" }), log));
+  started.use(driver);
+  post({ kind: "start" });
+
+  const running = started.move();
+  return {
+    views,
+    actions,
+    over: over.promise,
+    reload: () => post({ kind: "reload", identity: identity.load() }),
+    [Symbol.asyncDispose]: async () => {
+      post({ kind: "link", input: { kind: "stop" } });
+      driver.flush();
+      await running.disposeAsync();
+      if (cloneOf !== undefined) startAfresh(stateDir, identity, cloneOf, log);
+    },
+  };
+}
+
+/** `CONNECTOR_INTERFACE=imds`: the parameters are compared with the metadata service only, as in the lab. */
+function localAddresses(env: Environment, log: Logger): (() => string[]) | undefined {
+  if (env.CONNECTOR_INTERFACE !== "imds") return localIpv4Addresses;
+  log.warn("the parameters are not compared with this host's interfaces (CONNECTOR_INTERFACE=imds)");
+  return undefined;
+}
