@@ -462,6 +462,12 @@ export const catalogue = {
     summary: "The state database was damaged and has been set aside",
     hint: "Addresses are leased again when everything that may still hold one has ended; the log names the file kept for repair.",
   },
+  "store.damaged": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The controller's database is damaged, and the controller does not start without it",
+    hint: "Restore the last backup (made with: sqlite3 controller.db '.backup FILE'), or try: sqlite3 controller.db .recover | sqlite3 new.db. Agents and users go on meanwhile.",
+  },
   "store.newer": {
     retry: "onChange",
     severity: "error",
@@ -631,6 +637,12 @@ export const catalogue = {
     severity: "error",
     summary: "No controller is named",
     hint: "Pass --controller https://HOST:PORT, or set CONNECTOR_URL.",
+  },
+  "admin.file": {
+    retry: "onChange",
+    severity: "error",
+    summary: "A file that the command line names cannot be used",
+    hint: "Check the path, its permissions and what is in it.",
   },
   "admin.unreachable": {
     retry: "backoff",

@@ -1,0 +1,102 @@
+import { list, table } from "../../../protocol/node/table.ts";
+import { timestamp } from "../../../protocol/node/text.ts";
+import type { InstancePoolView, InstanceView } from "../../core/views.ts";
+
+type Width = number | undefined;
+
+/** The portal's instance list: its columns, in its order. */
+export function instanceTable(instances: readonly InstanceView[], width: Width): string {
+  if (instances.length === 0) {
+    return "No instance has enrolled yet. Launch one with an OTP: connector-controller otp create --help";
+  }
+  return table(
+    [
+      { title: "Name" },
+      { title: "Provider Instance Id" },
+      { title: "Status" },
+      { title: "Management IP" },
+      { title: "Active Agents", align: "right" },
+      { title: "User Group Associations", max: 24 },
+      { title: "Version" },
+      { title: "Up Since" },
+    ],
+    instances.map((instance) => [
+      instance.name,
+      instance.providerInstanceId,
+      instance.status,
+      instance.managementIp,
+      String(instance.activeAgents),
+      associations(instance.userGroupAssociations.map(({ pool }) => pool)),
+      instance.version ?? "-",
+      timestamp(instance.upSinceMs ?? undefined),
+    ]),
+    width,
+  );
+}
+
+/** `Pool1 +1`: the first, and how many more. */
+export function associations(pools: readonly string[]): string {
+  const [first, ...more] = pools;
+  if (first === undefined) return "-";
+  return more.length === 0 ? first : `${first} +${more.length}`;
+}
+
+export function instanceText(instance: InstanceView, width: Width): string {
+  const facts = list([
+    ["Name", instance.name],
+    ["Connector", instance.connector],
+    ["Provider Instance Id", instance.providerInstanceId],
+    ["Status", instance.drain ? `${instance.status} (an administrator drains it)` : instance.status],
+    ["Management IP", instance.managementIp],
+    ["Active Agents", String(instance.activeAgents)],
+    ["Sessions", String(instance.sessions)],
+    ["Version", instance.version ?? "-"],
+    ["Up Since", timestamp(instance.upSinceMs ?? undefined)],
+    ["Link", instance.linkUpSinceMs === null ? "down" : `up since ${timestamp(instance.linkUpSinceMs)}`],
+    ["Last Seen", timestamp(instance.lastSeenMs ?? undefined)],
+    ["Enrolled", timestamp(instance.enrolledAtMs)],
+    [
+      "AWS",
+      `account ${instance.accountId}, ${instance.availabilityZone}, ${instance.vpcId}, ${instance.subnetId}`,
+    ],
+    ["Prefixes", prefixes(instance)],
+  ]);
+  const parts = [facts, pools(instance.pools, width)];
+  const { conditions } = instance;
+  parts.push(
+    conditions.length === 0
+      ? "No condition: nothing needs attention."
+      : conditions
+          .map(({ severity, code, text, hint }) => `${severity}: ${text} [${code}]\n  → ${hint}`)
+          .join("\n"),
+  );
+  return parts.join("\n\n");
+}
+
+function prefixes({ prefixes }: InstanceView): string {
+  if (prefixes === null) return "not reported yet";
+  const all = [...prefixes.ipv4, ...prefixes.ipv6];
+  return all.length === 0 ? `none assigned in EC2 (read ${timestamp(prefixes.readAtMs)})` : all.join("\n");
+}
+
+function pools(views: readonly InstancePoolView[], width: Width): string {
+  if (views.length === 0) return "The connector has no pool: add Device-User-Groups to it.";
+  const count = (value: number | undefined) => (value === undefined ? "-" : String(value));
+  return table(
+    [
+      { title: "Pool Name" },
+      { title: "User Group" },
+      { title: "Leased", align: "right" },
+      { title: "Cooling", align: "right" },
+      { title: "Free", align: "right" },
+      { title: "Total", align: "right" },
+      { title: "IP Pools" },
+    ],
+    views.flatMap(({ pool, group, ipv4, ipv6, reported }) => {
+      const [first = "none", ...more] = [...ipv4, ...ipv6];
+      const counts = [reported?.leased, reported?.cooling, reported?.free, reported?.total].map(count);
+      return [[pool, group, ...counts, first], ...more.map((range) => ["", "", "", "", "", "", range])];
+    }),
+    width,
+  );
+}

@@ -1,0 +1,49 @@
+import { table } from "../../../protocol/node/table.ts";
+import type { ConnectorView, InstanceView } from "../../core/views.ts";
+import { connectorTable } from "./connectors.ts";
+
+interface Group {
+  readonly connectors: readonly ConnectorView[];
+  readonly instances: readonly InstanceView[];
+}
+
+/** Something that needs a person, and where. */
+export interface Trouble {
+  readonly where: string;
+  readonly what: string;
+  readonly hint: string;
+}
+
+export function troublesOf({ connectors, instances }: Group): Trouble[] {
+  const idle = connectors
+    .filter(({ activeInstances }) => activeInstances === 0)
+    .map(({ name, instances }) => ({
+      where: name,
+      what: instances === 0 ? "no instance has enrolled yet" : `none of its ${instances} instances is Active`,
+      hint:
+        instances === 0
+          ? `Launch one with an OTP: connector-controller otp create ${name}`
+          : `connector-controller instance list --connector ${name}`,
+    }));
+  const conditions = instances.flatMap(({ name, conditions }) =>
+    conditions
+      .filter(({ severity }) => severity !== "info")
+      .map(({ code, text, hint }) => ({ where: name, what: `${text} [${code}]`, hint })),
+  );
+  return [...idle, ...conditions];
+}
+
+export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {
+  const counts = new Map<string, number>();
+  for (const { status } of group.instances) counts.set(status, (counts.get(status) ?? 0) + 1);
+  const parts = [`The controller is ready.\n\n${connectorTable(group.connectors, width)}`];
+  if (counts.size > 0) {
+    const rows = [...counts].map(([status, count]) => [status, String(count)]);
+    parts.push(table([{ title: "Instances" }, { title: "Count", align: "right" }], rows, width));
+  }
+  if (group.connectors.length > 0 && troubles.length === 0) parts.push("Nothing needs attention.");
+  if (troubles.length > 0) {
+    parts.push(troubles.map(({ where, what, hint }) => `${where}: ${what}\n  → ${hint}`).join("\n"));
+  }
+  return parts.join("\n\n");
+}
