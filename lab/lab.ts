@@ -32,6 +32,8 @@ export class Lab implements AsyncDisposable {
   readonly controller: LabController;
   readonly instances: LabInstance[] = [];
   readonly devices: LabDevice[] = [];
+  /** Every one-time password and join code that was made: what no log may hold. */
+  readonly secrets: string[] = [];
   readonly #say: (text: string) => void;
 
   private constructor(
@@ -68,14 +70,14 @@ export class Lab implements AsyncDisposable {
   /** Launches the next instance: creates its OTP, assigns its prefixes, starts its agent. */
   async launch(
     plan = planInstances(this.instances.length + 1).at(-1),
-    over: { readonly otp?: string; readonly ec2?: Partial<Instance> } = {},
+    over: { readonly otp?: string; readonly ec2?: Partial<Instance>; readonly signer?: RegionSigner } = {},
   ): Promise<LabInstance> {
     if (plan === undefined) throw new RangeError("no plan for the instance");
     const name = `instance-${plan.ordinal}`;
     const instance = await launchInstance({
       plan,
       folder: join(this.folder, name),
-      signer: this.signer,
+      signer: over.signer ?? this.signer,
       controllerUrl: this.controller.url,
       caFile: this.controller.caFile,
       otp: over.otp ?? (await this.createOtp()),
@@ -88,12 +90,15 @@ export class Lab implements AsyncDisposable {
 
   async createOtp(): Promise<string> {
     const asked = { params: { connector: connectorName }, body: {} };
-    return (await this.controller.admin.call("otp.create", asked)).secret;
+    const { secret } = await this.controller.admin.call("otp.create", asked);
+    this.secrets.push(secret);
+    return secret;
   }
 
   async addDevice(plan: DevicePlan): Promise<LabDevice> {
     const { user, group } = plan;
     const { secret } = await this.controller.admin.call("deviceCode.create", { body: { user, group } });
+    this.secrets.push(secret);
     const device = startDevice({
       plan,
       folder: join(this.folder, "devices", plan.name),

@@ -32,6 +32,9 @@ const stop = new AbortController();
 // For good, not once: Ctrl-C arrives twice, from the terminal and from the process that started this one.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
 process.stdout.on("error", () => stop.abort());
+// The one who started it was killed and could not say so.
+const starter = process.ppid;
+setInterval(() => process.ppid === starter || stop.abort(), 1_000).unref();
 
 const screen = new Screen(process.stdout);
 const folder = makeRunFolder();

@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createRegionSigner } from "../../lab/certificates.ts";
+import type { LabInstance } from "../../lab/instance.ts";
+import { Lab, region } from "../../lab/lab.ts";
+import { planInstances } from "../../lab/plan.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { connector, logsIn, look, untilCondition } from "./look.ts";
+
+/** Real controller, real agents: what `connector status` shows of every refusal. */
+const folder = temporaryFolder();
+let lab: Lab;
+let good: LabInstance;
+const plans = planInstances(64);
+
+beforeAll(async () => {
+  lab = await Lab.start({ folder: folder.path });
+  good = await lab.launch(plans[0]);
+  await lab.configurePools(good);
+});
+
+afterAll(async () => {
+  await lab[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+test("wrong OTP", async () => {
+  const instance = await lab.launch(plans[1], { otp: "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF" });
+  await untilCondition(instance, "otp.unknown");
+  const { output, code } = await connector("status", "--socket", instance.socket);
+  expect(code).toBe(1);
+  expect(output).toContain("otp.unknown");
+});
+
+test("used OTP", async () => {
+  const [used] = lab.secrets;
+  const instance = await lab.launch(plans[2], { otp: used ?? "" });
+  await untilCondition(instance, "otp.used");
+});
+
+test("revoked OTP", async () => {
+  const revoked = await lab.createOtp();
+  const { items } = await lab.controller.admin.call("otp.list", { query: {} });
+  const open = items.find(({ state }) => state === "open");
+  await lab.controller.admin.call("otp.revoke", { params: { otp: open?.id ?? "" } });
+  await untilCondition(await lab.launch(plans[3], { otp: revoked }), "otp.revoked");
+});
+
+test("another VPC", async () => {
+  const ec2 = { vpcId: "vpc-0d0d0d0d0d0d0d0d0" };
+  const instance = await lab.launch(plans[4], { ec2 });
+  await untilCondition(instance, "enrol.other-vpc");
+});
+
+test("a document signed with a key that is not AWS's", async () => {
+  const signer = await createRegionSigner(region);
+  const instance = await lab.launch(plans[5], { signer });
+  await untilCondition(instance, "enrol.document-forged");
+});
+
+test("the instance that did nothing wrong is not disturbed, and no log holds a secret", async () => {
+  const status = await look(good, "status");
+  expect(status).toMatchObject({ status: "Active", conditions: [] });
+  for (const [path, text] of logsIn(folder.path)) {
+    for (const secret of lab.secrets) expect(text.includes(secret), path).toBe(false);
+  }
+});

@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { LabInstance } from "../../lab/instance.ts";
+import { type Lab, startLab } from "../../lab/lab.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
+import { logsIn, look, places, untilActive, untilCondition } from "./look.ts";
+
+/** One group of real processes, to which one thing after the other happens. */
+const folder = temporaryFolder();
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await startLab({ folder: folder.path, instances: 3, devices: 5 });
+  await untilActive(lab);
+});
+
+afterAll(async () => {
+  await lab[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+function instance(ordinal: number): LabInstance {
+  const found = lab.instances[ordinal - 1];
+  if (found === undefined) throw new RangeError(`no instance ${ordinal}`);
+  return found;
+}
+
+test("an agent that is killed comes back with the same leases, and nobody moves", async () => {
+  const before = await places(lab);
+  const leases = await look(instance(2), "leases");
+  expect(leases?.length).toBeGreaterThan(0);
+  const { process } = instance(2);
+  process.signal("SIGKILL");
+  await until("a new process", () => process.starts === 2);
+  await untilActive(lab);
+  const kept = await look(instance(2), "leases");
+  const pair = ({ device, pool, ipv4, ipv6 }: NonNullable<typeof kept>[number]) => [device, pool, ipv4, ipv6];
+  expect(kept?.map(pair)).toEqual(leases?.map(pair));
+  expect(await places(lab)).toEqual(before);
+});
+
+test("a controller that is killed comes back, agents and devices return, and nobody moves", async () => {
+  const before = await places(lab);
+  const { process } = lab.controller;
+  process.signal("SIGKILL");
+  await until("a new process", () => process.starts === 2);
+  await untilActive(lab);
+  await until("devices linked", async () => (await lab.listDevices()).every(({ connected }) => connected));
+  expect(await places(lab)).toEqual(before);
+});
+
+test("an agent that restarts while the controller is away serves what is on its disk", async () => {
+  const before = await places(lab);
+  const [{ process, socket }, sessions] = [instance(1), await look(instance(1), "sessions")];
+  expect(sessions?.length, socket).toBeGreaterThan(0);
+  await lab.controller.process.stop();
+  process.signal("SIGKILL");
+  const status = await until("an answer", async () => {
+    const said = await look(instance(1), "status");
+    return process.starts === 2 && said?.link.state === "waiting" ? said : undefined;
+  });
+  expect(status.status).toBe("Offline");
+  const served = await look(instance(1), "sessions");
+  expect(served?.map(({ session, state }) => [session, state]).sort()).toEqual(
+    sessions?.map(({ session }) => [session, "granted"]).sort(),
+  );
+  lab.controller.process.start();
+  await untilActive(lab);
+  expect(await places(lab)).toEqual(before);
+});
+
+test("a metadata service that does not answer changes nothing", async () => {
+  const before = await places(lab);
+  instance(3).imds.fault({ kind: "blackHole" });
+  await untilCondition(instance(3), "imds.unreachable");
+  expect(await look(instance(3), "status")).toMatchObject({ status: "Active" });
+  expect(await places(lab)).toEqual(before);
+  instance(3).imds.clearFault();
+});
+
+test("a prefix that is taken away with leases in it: first missing, then gone, its leases quarantined", async () => {
+  const losing = instance(3);
+  const [prefix] = losing.plan.pools.Pool1?.ipv4 ?? [];
+  expect((await look(losing, "leases"))?.length).toBeGreaterThan(0);
+  losing.imds.unassignPrefix(prefix ?? "");
+  const row = async () => (await look(losing, "prefixes"))?.find((it) => it.prefix === prefix);
+  await until("missing", async () => (await row())?.imds === "missing", 20_000);
+  expect((await look(losing, "leases"))?.every(({ state }) => state === "leased")).toBe(true);
+  await until("gone", async () => (await row())?.verdict === "prefix.vanished", 30_000);
+  await untilCondition(losing, "prefix.vanished");
+  const counts = (await look(losing, "pools"))?.find(({ name }) => name === "Pool1");
+  expect(counts).toMatchObject({ free: 0, leased: 0 });
+  expect(counts?.quarantined).toBeGreaterThan(0);
+});
+
+test("no log holds an OTP, a join code or the admin token", () => {
+  const token = readFileSync(lab.controller.tokenFile, "utf8").trim();
+  for (const [path, text] of logsIn(folder.path)) {
+    for (const secret of [token, ...lab.secrets]) expect(text.includes(secret), path).toBe(false);
+  }
+});
