@@ -51,6 +51,7 @@ const Hello = z.object({
   /** WireGuard keys may be made anew; the controller takes the one said last. */
   wireguardKey: Key32,
 });
+export type Hello = z.infer<typeof Hello>;
 
 /** An agent asks to become an instance of the connector its one-time password was made for. */
 const Enrol = z.object({

@@ -1,0 +1,37 @@
+import { cut } from "./links.ts";
+import type { Change } from "./rows.ts";
+import type { World } from "./world.ts";
+
+/** What a stored change means beyond the model: who is gone is cut off, and whoever waits may have a place now. */
+export function applied(world: World, change: Change): void {
+  switch (change.table) {
+    case "instance":
+      if ("remove" in change) {
+        cutOff(world, "agent", change.remove);
+        world.fleet.instanceForgotten(change.remove);
+      }
+      world.placer.wake(world.now);
+      break;
+    case "device":
+      if ("remove" in change) {
+        cutOff(world, "device", change.remove);
+        world.fleet.deviceForgotten(change.remove);
+      }
+      break;
+    case "connector":
+      world.placer.wake(world.now);
+      break;
+    case "session":
+    case "group":
+    case "otp":
+    case "deviceCode":
+    case "token":
+    case "counter":
+      break;
+  }
+}
+
+function cutOff(world: World, role: "agent" | "device", id: string): void {
+  const peer = world.peers.of(role, id);
+  if (peer !== undefined) cut(world, peer, "link.removed", "removed");
+}

@@ -1,0 +1,91 @@
+import { type Result, success } from "../../protocol/failures.ts";
+import { auditOf, type DecideContext, type Deciders, type Decision, notFound } from "./decision.ts";
+import { checkPools } from "./pools.ts";
+import { type Change, type InstanceRow, put, remove } from "./rows.ts";
+import type { InstanceView } from "./views.ts";
+
+/** What is out there: instances with their pools, devices, sessions. */
+export const fleetDeciders: Deciders<
+  | "instance.pools.set"
+  | "instance.drain"
+  | "instance.resume"
+  | "instance.remove"
+  | "device.remove"
+  | "session.end"
+> = {
+  "instance.pools.set": ({ instance, pools }, context) => {
+    const { model } = context;
+    const before = model.instanceByName.get(instance);
+    const connector = before === undefined ? undefined : model.connectors.get(before.connector);
+    if (before === undefined || connector === undefined) return notFound("instance", instance);
+    const checked = checkPools(pools, before, connector, model.instancesOf(connector.name));
+    if (!checked.ok) return checked;
+    return changed("instance.pools.set", before, { ...before, pools: checked.value }, context);
+  },
+
+  "instance.drain": ({ instance }, context) => {
+    const before = context.model.instanceByName.get(instance);
+    if (before === undefined) return notFound("instance", instance);
+    const drainSinceMs = before.drainSinceMs ?? context.nowMs;
+    return changed("instance.drain", before, { ...before, drainSinceMs }, context);
+  },
+
+  "instance.resume": ({ instance }, context) => {
+    const before = context.model.instanceByName.get(instance);
+    if (before === undefined) return notFound("instance", instance);
+    return changed("instance.resume", before, { ...before, drainSinceMs: null }, context);
+  },
+
+  "instance.remove": ({ instance }, context) => {
+    const { model, views } = context;
+    const row = model.instanceByName.get(instance);
+    const view = views.instance(instance);
+    if (row === undefined || view === undefined) return notFound("instance", instance);
+    const changes: Change[] = [remove("instance", row.id)];
+    for (const id of model.sessionsOn(row.id)) {
+      const session = model.sessions.get(id);
+      if (session === undefined) continue;
+      const place = { is: "waiting", code: "placement.no-instance" } as const;
+      changes.push(put("session", { ...session, epoch: session.epoch + 1, place }));
+    }
+    const audit = [auditOf(context, "instance.remove", `instance/${instance}`, row, null)];
+    return success({ plan: { changes, audit }, answer: () => view });
+  },
+
+  "device.remove": ({ device }, context) => {
+    const { model, views } = context;
+    const row = model.devices.get(device);
+    const view = views.device(device);
+    if (row === undefined || view === undefined) return notFound("device", device);
+    const session = model.sessionByDevice.get(device);
+    const changes: Change[] = [remove("device", device)];
+    if (session !== undefined) changes.push(remove("session", session.id));
+    const audit = [auditOf(context, "device.remove", `device/${device}`, row, null)];
+    return success({ plan: { changes, audit }, answer: () => view });
+  },
+
+  "session.end": ({ session }, context) => {
+    const row = context.model.sessions.get(session);
+    const view = context.views.session(session);
+    if (row === undefined || view === undefined) return notFound("session", session);
+    const audit = [auditOf(context, "session.end", `session/${session}`, row, null)];
+    return success({ plan: { changes: [remove("session", session)], audit }, answer: () => view });
+  },
+};
+
+function changed(
+  action: string,
+  before: InstanceRow,
+  after: InstanceRow,
+  context: DecideContext,
+): Result<Decision<InstanceView>> {
+  const audit = [auditOf(context, action, `instance/${after.name}`, before, after)];
+  return success({
+    plan: { changes: [put("instance", after)], audit },
+    answer: (views) => {
+      const view = views.instance(after.name);
+      if (view === undefined) throw new Error("a stored instance has a view");
+      return view;
+    },
+  });
+}

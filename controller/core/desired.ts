@@ -1,0 +1,137 @@
+import type { ResourceSpec, SessionSpec } from "../../protocol/specs.ts";
+import { type Attachment, splitKey, stateKey } from "../../protocol/state.ts";
+import type { StateSource } from "../../protocol/sync.ts";
+import { type Model, servesPool } from "./model.ts";
+import type { ConnectorRow, InstanceRow, SessionRow } from "./rows.ts";
+
+/** What an instance or a device should be, read from the model at the moment a frame is built: there is no copy. */
+
+/** Tunnel MTU: fits every path of 1500 bytes and less overhead of WireGuard over IPv6. */
+const tunnelMtu = 1420;
+
+export function instanceSource(model: Model, id: string): StateSource {
+  return {
+    *keys() {
+      const row = model.instances.get(id);
+      if (row === undefined) return;
+      yield "connector";
+      if (row.drainSinceMs !== null) yield "drain";
+      const connector = model.connectors.get(row.connector);
+      for (const { pool } of connector?.groups ?? []) if (servesPool(row, pool)) yield stateKey("pool", pool);
+      for (const { name } of connector?.resources ?? []) yield stateKey("resource", name);
+      for (const session of model.sessionsOn(id)) yield stateKey("session", session);
+    },
+    get(key) {
+      const row = model.instances.get(id);
+      const connector = row && model.connectors.get(row.connector);
+      return row && connector ? instanceEntry(model, row, connector, splitKey(key)) : undefined;
+    },
+  };
+}
+
+function instanceEntry(
+  model: Model,
+  row: InstanceRow,
+  connector: ConnectorRow,
+  { kind, id }: { readonly kind: string; readonly id: string },
+): unknown {
+  switch (kind) {
+    case "connector": {
+      const { name, mode, dns, ipv6PoolMatch } = connector;
+      return { name, mode, dns, ipv6PoolMatch };
+    }
+    case "drain":
+      return row.drainSinceMs === null ? undefined : { sinceMs: row.drainSinceMs };
+    case "pool": {
+      const service = connector.groups.find(({ pool }) => pool === id);
+      if (service === undefined || !servesPool(row, id)) return undefined;
+      const { group, leaseMinutes } = service;
+      return { group, leaseMinutes, ...row.pools[id] };
+    }
+    case "resource":
+      return connector.resources.find(({ name }) => name === id);
+    case "session": {
+      const session = model.sessions.get(id);
+      return session === undefined ? undefined : sessionSpec(model, row.id, session);
+    }
+  }
+  return undefined;
+}
+
+function sessionSpec(model: Model, instance: string, session: SessionRow): SessionSpec | undefined {
+  const { place, epoch } = session;
+  const device = model.devices.get(session.device);
+  if (device === undefined || place.is === "waiting" || place.instance !== instance) return undefined;
+  const { user, wireguardKey } = device;
+  const spec = { epoch, device: device.id, user, pool: place.pool, wireguardKey };
+  if (place.is === "placed") return spec;
+  return { ...spec, granted: addresses(place.ipv4, place.ipv6) };
+}
+
+/** A device is told where it is attached only when the instance has granted it; before that it is told nothing. */
+export function deviceSource(model: Model, id: string): StateSource {
+  return {
+    keys: () => ["attachment"],
+    get: (key) => (key === "attachment" ? attachment(model, id) : undefined),
+  };
+}
+
+function attachment(model: Model, id: string): Attachment | undefined {
+  const session = model.sessionByDevice.get(id);
+  const group = model.devices.get(id)?.group;
+  if (session === undefined || group === undefined) return undefined;
+  const { place } = session;
+  switch (place.is) {
+    case "waiting":
+      return { state: "waiting", code: place.code };
+    case "placed":
+      return undefined;
+    case "attached": {
+      const instance = model.instances.get(place.instance);
+      const connector = instance && model.connectors.get(instance.connector);
+      if (instance === undefined || connector === undefined || instance.endpoint === null) return undefined;
+      return {
+        state: "attached",
+        session: session.id,
+        epoch: session.epoch,
+        instance: instance.name,
+        endpoint: instance.endpoint,
+        wireguardKey: instance.wireguardKey,
+        ...addresses(place.ipv4, place.ipv6),
+        dns: connector.dns,
+        mtu: tunnelMtu,
+        ...reachable(connector, group),
+      };
+    }
+  }
+}
+
+interface Reachable {
+  readonly routes: string[];
+  readonly domains: string[];
+}
+
+/** Worked out once per connector row and group: twenty thousand devices share it. */
+const reachableOf = new WeakMap<readonly ResourceSpec[], Map<string, Reachable>>();
+
+function reachable({ resources }: ConnectorRow, group: string): Reachable {
+  const byGroup = reachableOf.get(resources) ?? new Map<string, Reachable>();
+  reachableOf.set(resources, byGroup);
+  let found = byGroup.get(group);
+  if (found === undefined) {
+    const routes = new Set<string>();
+    const domains = new Set<string>();
+    for (const { destination, groups } of resources) {
+      if (!groups.includes(group)) continue;
+      if ("cidr" in destination) routes.add(destination.cidr);
+      else domains.add(destination.domain);
+    }
+    found = { routes: [...routes], domains: [...domains] };
+    byGroup.set(group, found);
+  }
+  return found;
+}
+
+function addresses(ipv4: string | undefined, ipv6: string | undefined) {
+  return { ...(ipv4 === undefined ? {} : { ipv4 }), ...(ipv6 === undefined ? {} : { ipv6 }) };
+}

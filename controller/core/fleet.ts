@@ -1,0 +1,101 @@
+import type { z } from "zod";
+import type { AgentObserved, DeviceObserved } from "../../protocol/state.ts";
+import type { Instant } from "../../protocol/time.ts";
+import type { PoolCounts } from "../../protocol/view.ts";
+import type { LinkId } from "./effects.ts";
+
+/** What is known only while it is said: links and reports. Nothing of it is stored; a restart hears it anew. */
+
+type Reported<Kind extends keyof AgentObserved> = z.infer<AgentObserved[Kind]>;
+type DeviceReported<Kind extends keyof DeviceObserved> = z.infer<DeviceObserved[Kind]>;
+
+export interface InstanceFacts {
+  link: { readonly id: LinkId; readonly since: Instant } | undefined;
+  heard: Instant | undefined;
+  /** The last report, kept while the link is down so that there is something to show. */
+  report: Reported<"instance"> | undefined;
+  /** BOUNDED: `poolsMax` */
+  pools: Map<string, PoolCounts>;
+  prefixes: Reported<"prefixes"> | undefined;
+  /** Raised whenever a report could change a placement. */
+  revision: number;
+}
+
+export interface DeviceFacts {
+  link: LinkId | undefined;
+  heard: Instant | undefined;
+  address: string | undefined;
+  report: DeviceReported<"device"> | undefined;
+  held: DeviceReported<"held"> | undefined;
+}
+
+/** Pools one instance may report: more than a connector can have. */
+export const poolsMax = 256;
+
+export class Fleet {
+  /** BOUNDED: instances and devices of the model. */
+  readonly #instances = new Map<string, InstanceFacts>();
+  readonly #devices = new Map<string, DeviceFacts>();
+
+  instance(id: string): InstanceFacts | undefined {
+    return this.#instances.get(id);
+  }
+
+  device(id: string): DeviceFacts | undefined {
+    return this.#devices.get(id);
+  }
+
+  instanceLinked(id: string, link: LinkId, now: Instant): void {
+    const facts = this.#instances.get(id) ?? {
+      link: undefined,
+      heard: undefined,
+      report: undefined,
+      pools: new Map(),
+      prefixes: undefined,
+      revision: 0,
+    };
+    this.#instances.set(id, facts);
+    facts.link = { id: link, since: now };
+    // What it said on an earlier link no longer counts: it says everything anew.
+    facts.report = undefined;
+    facts.pools.clear();
+    facts.prefixes = undefined;
+    facts.revision += 1;
+  }
+
+  deviceLinked(id: string, link: LinkId, address: string): void {
+    const facts = this.#devices.get(id);
+    if (facts === undefined) {
+      const nothing = { heard: undefined, report: undefined, held: undefined };
+      this.#devices.set(id, { ...nothing, link, address });
+    } else {
+      facts.link = link;
+      facts.address = address;
+      facts.report = undefined;
+      facts.held = undefined;
+    }
+  }
+
+  instanceLost(id: string, heard: Instant): void {
+    const facts = this.#instances.get(id);
+    if (facts === undefined) return;
+    facts.link = undefined;
+    facts.heard = heard;
+    facts.revision += 1;
+  }
+
+  deviceLost(id: string, heard: Instant): void {
+    const facts = this.#devices.get(id);
+    if (facts === undefined) return;
+    facts.link = undefined;
+    facts.heard = heard;
+  }
+
+  instanceForgotten(id: string): void {
+    this.#instances.delete(id);
+  }
+
+  deviceForgotten(id: string): void {
+    this.#devices.delete(id);
+  }
+}

@@ -1,0 +1,201 @@
+import type { GroupPool } from "./admin.ts";
+import type {
+  Change,
+  ConnectorRow,
+  DeviceCodeRow,
+  DeviceRow,
+  GroupRow,
+  InstanceRow,
+  OtpRow,
+  SessionRow,
+  Tables,
+  TokenRow,
+} from "./rows.ts";
+
+/**
+ * Everything that is stored, in memory, with the indexes that decisions need. It changes only through `apply`, and
+ * only with what the store has confirmed: whoever reads it never sees something that a crash could take back.
+ *
+ * Secrets are looked up by their SHA-256 in a hash map. The comparison need not be constant-time: what its timing
+ * could reveal is a hash, and nobody can steer the hash of a guess. A slow hash is not needed either, because the
+ * secrets are random (≥ 128 bits), not chosen by people.
+ */
+export class Model {
+  readonly connectors = new Map<string, ConnectorRow>();
+  readonly groups = new Map<string, GroupRow>();
+  readonly otps = new Map<string, OtpRow>();
+  readonly deviceCodes = new Map<string, DeviceCodeRow>();
+  readonly instances = new Map<string, InstanceRow>();
+  readonly devices = new Map<string, DeviceRow>();
+  readonly sessions = new Map<string, SessionRow>();
+  readonly tokens = new Map<string, TokenRow>();
+  instancesEver = 0;
+  /** Raised with every change of the tokens. */
+  tokensRevision = 0;
+
+  readonly otpByHash = new Map<string, OtpRow>();
+  readonly codeByHash = new Map<string, DeviceCodeRow>();
+  readonly tokenByHash = new Map<string, TokenRow>();
+  readonly instanceByName = new Map<string, InstanceRow>();
+  readonly instanceByKey = new Map<string, InstanceRow>();
+  readonly instanceByEc2Id = new Map<string, InstanceRow>();
+  readonly deviceByKey = new Map<string, DeviceRow>();
+  /** A device has one session at most. */
+  readonly sessionByDevice = new Map<string, SessionRow>();
+  /** Which connector serves a group, and with which pool. One does, at most. */
+  readonly serviceOf = new Map<string, { readonly connector: string; readonly pool: GroupPool }>();
+
+  readonly #instancesOf = new Map<string, Set<string>>();
+  readonly #devicesOf = new Map<string, Set<string>>();
+  readonly #sessionsOn = new Map<string, Set<string>>();
+  /** Sessions placed but not yet granted, by instance and pool: addresses that are as good as taken. */
+  readonly #inFlight = new Map<string, number>();
+  readonly #states = { waiting: 0, placed: 0, attached: 0 };
+
+  apply(change: Change): void {
+    switch (change.table) {
+      case "connector":
+        this.#connector(change);
+        break;
+      case "group":
+        replace(this.groups, change, (row) => row.name);
+        break;
+      case "otp":
+        replace(this.otps, change, (row) => row.id, [this.otpByHash, (row) => row.hash]);
+        break;
+      case "deviceCode":
+        replace(this.deviceCodes, change, (row) => row.id, [this.codeByHash, (row) => row.hash]);
+        break;
+      case "token":
+        this.tokensRevision += 1;
+        replace(this.tokens, change, (row) => row.name, [this.tokenByHash, (row) => row.hash]);
+        break;
+      case "instance":
+        this.#instance(change);
+        break;
+      case "device":
+        this.#device(change);
+        break;
+      case "session":
+        this.#session(change);
+        break;
+      case "counter":
+        if ("put" in change) this.instancesEver = change.put.value;
+        break;
+    }
+  }
+
+  instancesOf(connector: string): InstanceRow[] {
+    return rows(this.#instancesOf.get(connector), this.instances);
+  }
+
+  /** The ids of a group's devices. */
+  devicesOf(group: string): ReadonlySet<string> {
+    return this.#devicesOf.get(group) ?? none;
+  }
+
+  /** The ids of the sessions placed on or attached to an instance: its load. */
+  sessionsOn(instance: string): ReadonlySet<string> {
+    return this.#sessionsOn.get(instance) ?? none;
+  }
+
+  inFlight(instance: string, pool: string): number {
+    return this.#inFlight.get(`${instance}/${pool}`) ?? 0;
+  }
+
+  sessionCounts(): Readonly<Record<"waiting" | "placed" | "attached", number>> {
+    return { ...this.#states };
+  }
+
+  #connector(change: Change & { table: "connector" }): void {
+    const before = this.connectors.get("put" in change ? change.put.name : change.remove);
+    for (const { group } of before?.groups ?? []) this.serviceOf.delete(group);
+    replace(this.connectors, change, (row) => row.name);
+    if (!("put" in change)) return;
+    for (const pool of change.put.groups) {
+      this.serviceOf.set(pool.group, { connector: change.put.name, pool });
+    }
+  }
+
+  #instance(change: Change & { table: "instance" }): void {
+    const before = this.instances.get("put" in change ? change.put.id : change.remove);
+    if (before !== undefined) leave(this.#instancesOf, before.connector, before.id);
+    replace(
+      this.instances,
+      change,
+      (row) => row.id,
+      [this.instanceByName, (row) => row.name],
+      [this.instanceByKey, (row) => row.identityKey],
+      [this.instanceByEc2Id, (row) => row.ec2InstanceId],
+    );
+    if ("put" in change) enter(this.#instancesOf, change.put.connector, change.put.id);
+  }
+
+  #device(change: Change & { table: "device" }): void {
+    const before = this.devices.get("put" in change ? change.put.id : change.remove);
+    if (before !== undefined) leave(this.#devicesOf, before.group, before.id);
+    replace(this.devices, change, (row) => row.id, [this.deviceByKey, (row) => row.identityKey]);
+    if ("put" in change) enter(this.#devicesOf, change.put.group, change.put.id);
+  }
+
+  #session(change: Change & { table: "session" }): void {
+    const before = this.sessions.get("put" in change ? change.put.id : change.remove);
+    if (before !== undefined) this.#count(before, -1);
+    replace(this.sessions, change, (row) => row.id, [this.sessionByDevice, (row) => row.device]);
+    if ("put" in change) this.#count(change.put, 1);
+  }
+
+  #count({ id, place }: SessionRow, by: 1 | -1): void {
+    this.#states[place.is] += by;
+    if (place.is === "waiting") return;
+    if (by > 0) enter(this.#sessionsOn, place.instance, id);
+    else leave(this.#sessionsOn, place.instance, id);
+    if (place.is !== "placed") return;
+    const key = `${place.instance}/${place.pool}`;
+    const count = (this.#inFlight.get(key) ?? 0) + by;
+    if (count > 0) this.#inFlight.set(key, count);
+    else this.#inFlight.delete(key);
+  }
+}
+
+const none: ReadonlySet<string> = new Set();
+
+type Index<Row> = readonly [map: Map<string, Row>, keyOf: (row: Row) => string];
+
+/** Puts or removes a row, and keeps its indexes with it. */
+function replace<Row extends Tables[keyof Tables]>(
+  map: Map<string, Row>,
+  change: { readonly put: Row } | { readonly remove: string },
+  keyOf: (row: Row) => string,
+  ...indexes: readonly Index<Row>[]
+): void {
+  const key = "put" in change ? keyOf(change.put) : change.remove;
+  const before = map.get(key);
+  if (before !== undefined) for (const [index, of] of indexes) index.delete(of(before));
+  if ("put" in change) {
+    map.set(key, change.put);
+    for (const [index, of] of indexes) index.set(of(change.put), change.put);
+  } else map.delete(key);
+}
+
+function enter(sets: Map<string, Set<string>>, key: string, id: string): void {
+  const set = sets.get(key);
+  if (set === undefined) sets.set(key, new Set([id]));
+  else set.add(id);
+}
+
+function leave(sets: Map<string, Set<string>>, key: string, id: string): void {
+  const set = sets.get(key);
+  set?.delete(id);
+  if (set?.size === 0) sets.delete(key);
+}
+
+function rows<Row>(ids: ReadonlySet<string> | undefined, map: ReadonlyMap<string, Row>): Row[] {
+  return [...(ids ?? none)].flatMap((id) => map.get(id) ?? []);
+}
+
+/** Whether an instance has at least one range for a pool. */
+export function servesPool(instance: InstanceRow, pool: string): boolean {
+  const ranges = Object.hasOwn(instance.pools, pool) ? instance.pools[pool] : undefined;
+  return ranges !== undefined && ranges.ipv4.length + ranges.ipv6.length > 0;
+}

@@ -1,0 +1,141 @@
+import { Failure, success } from "../../protocol/failures.ts";
+import {
+  type AgentObserved,
+  agentObserved,
+  type DeviceObserved,
+  deviceObserved,
+  type Entry,
+  parseEntry,
+  type SessionOutcome,
+  type StateShape,
+  splitKey,
+} from "../../protocol/state.ts";
+import type { Received } from "../../protocol/sync.ts";
+import { poolsMax } from "./fleet.ts";
+import type { OpenPeer } from "./peers.ts";
+import { nothing, put } from "./rows.ts";
+import type { World } from "./world.ts";
+
+type Change = Extract<Received, { is: "change" }>;
+
+/** Takes in what a peer says it is. Answers the failure when it says it in a wrong shape; then nothing was taken. */
+export function observe(world: World, peer: OpenPeer, change: Change): Failure | undefined {
+  switch (peer.state.role) {
+    case "agent": {
+      const entries = parseAll(agentObserved, change);
+      if (entries instanceof Failure) return entries;
+      observeAgent(world, peer.state.id, change, entries);
+      return undefined;
+    }
+    case "device": {
+      const entries = parseAll(deviceObserved, change);
+      if (entries instanceof Failure) return entries;
+      observeDevice(world, peer.state.id, change, entries);
+      return undefined;
+    }
+  }
+}
+
+function parseAll<Shape extends StateShape>(shape: Shape, { set }: Change): Entry<Shape>[] | Failure {
+  const entries: Entry<Shape>[] = [];
+  for (const [key, value] of set) {
+    const parsed = parseEntry(shape, key, value);
+    switch (parsed.is) {
+      case "entry":
+        entries.push(parsed.entry);
+        break;
+      case "unknown":
+        break;
+      case "malformed":
+        return new Failure("protocol.malformed", { where: parsed.where.slice(0, 256) });
+    }
+  }
+  return entries;
+}
+
+function observeAgent(
+  world: World,
+  id: string,
+  change: Change,
+  entries: readonly Entry<AgentObserved>[],
+): void {
+  const facts = world.fleet.instance(id);
+  if (facts === undefined) return;
+  if (change.snapshot) facts.pools.clear();
+  for (const { kind, id: pool } of change.remove.map(splitKey)) if (kind === "pool") facts.pools.delete(pool);
+  for (const entry of entries) {
+    switch (entry.kind) {
+      case "instance":
+        facts.report = entry.value;
+        facts.revision += 1;
+        break;
+      case "pool":
+        if (facts.pools.size < poolsMax || facts.pools.has(entry.id)) facts.pools.set(entry.id, entry.value);
+        facts.revision += 1;
+        break;
+      case "prefixes":
+        facts.prefixes = entry.value;
+        break;
+      case "session":
+        observeOutcome(world, id, entry.id, entry.value);
+        break;
+      case "lease":
+        break;
+    }
+  }
+  keepEndpoint(world, id);
+  world.placer.wake(world.now);
+}
+
+/** Only the instance that holds the session, and only about the epoch it has, is believed. */
+function observeOutcome(world: World, instance: string, id: string, outcome: SessionOutcome): void {
+  const session = world.model.sessions.get(id);
+  if (session === undefined || session.place.is === "waiting") return;
+  if (session.place.instance !== instance || session.epoch !== outcome.epoch) return;
+  const { place } = session;
+  const isKnown =
+    outcome.outcome === "granted" &&
+    place.is === "attached" &&
+    place.ipv4 === outcome.ipv4 &&
+    place.ipv6 === outcome.ipv6;
+  if (!isKnown) world.placer.heard(session, outcome);
+}
+
+/** Where devices dial is stored, so that a controller that restarts can tell them before the instance is back. */
+export function keepEndpoint(world: World, id: string): void {
+  const { model, fleet, pipeline } = world;
+  const endpoint = fleet.instance(id)?.report?.endpoint;
+  if (endpoint === undefined || model.instances.get(id)?.endpoint === endpoint) return;
+  pipeline.add({
+    decide: () => {
+      const row = model.instances.get(id);
+      const isSame = row === undefined || row.endpoint === endpoint;
+      const plan = isSame ? nothing : { changes: [put("instance", { ...row, endpoint })], audit: [] };
+      return success({ plan, done: () => {} });
+    },
+    // The next sweep asks again.
+    failed: () => {},
+  });
+}
+
+function observeDevice(
+  world: World,
+  id: string,
+  change: Change,
+  entries: readonly Entry<DeviceObserved>[],
+): void {
+  const facts = world.fleet.device(id);
+  if (facts === undefined) return;
+  if (change.snapshot || change.remove.includes("held")) facts.held = undefined;
+  for (const entry of entries) {
+    switch (entry.kind) {
+      case "device":
+        facts.report = entry.value;
+        break;
+      case "held":
+        facts.held = entry.value;
+        break;
+    }
+  }
+  world.placer.look(id);
+}

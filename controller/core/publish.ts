@@ -1,0 +1,88 @@
+import { stateKey } from "../../protocol/state.ts";
+import type { Model } from "./model.ts";
+import type { Peers } from "./peers.ts";
+import type { Change, ConnectorRow, InstanceRow, SessionRow } from "./rows.ts";
+
+/**
+ * Applies a stored change to the model and marks on the links what it changed for whom. Only marks: the frames are
+ * built from the model when they are sent.
+ */
+export function publish(change: Change, model: Model, peers: Peers): void {
+  switch (change.table) {
+    case "connector": {
+      const before = model.connectors.get("put" in change ? change.put.name : change.remove);
+      model.apply(change);
+      if ("put" in change && before !== undefined) connectorChanged(before, change.put, model, peers);
+      break;
+    }
+    case "instance": {
+      const before = model.instances.get("put" in change ? change.put.id : change.remove);
+      model.apply(change);
+      if ("put" in change && before !== undefined) instanceChanged(before, change.put, model, peers);
+      break;
+    }
+    case "device": {
+      model.apply(change);
+      const session = "put" in change ? model.sessionByDevice.get(change.put.id) : undefined;
+      if (session !== undefined) touchInstance(session, peers);
+      break;
+    }
+    case "session": {
+      const before = model.sessions.get("put" in change ? change.put.id : change.remove);
+      model.apply(change);
+      sessionChanged(before, "put" in change ? change.put : undefined, peers);
+      break;
+    }
+    case "group":
+    case "otp":
+    case "deviceCode":
+    case "token":
+    case "counter":
+      model.apply(change);
+      break;
+  }
+}
+
+function sessionChanged(before: SessionRow | undefined, after: SessionRow | undefined, peers: Peers): void {
+  const device = (after ?? before)?.device;
+  if (device !== undefined) peers.touch("device", device, "attachment");
+  // An instance that granted knows what it granted: nothing changes for it.
+  const isGrant =
+    before !== undefined &&
+    after?.place.is === "attached" &&
+    before.epoch === after.epoch &&
+    before.place.is !== "waiting";
+  if (isGrant) return;
+  if (before !== undefined) touchInstance(before, peers);
+  if (after !== undefined) touchInstance(after, peers);
+}
+
+function touchInstance({ id, place }: SessionRow, peers: Peers): void {
+  if (place.is !== "waiting") peers.touch("agent", place.instance, stateKey("session", id));
+}
+
+function instanceChanged(before: InstanceRow, after: InstanceRow, model: Model, peers: Peers): void {
+  if (before.drainSinceMs !== after.drainSinceMs) peers.touch("agent", after.id, "drain");
+  for (const pool of new Set([...Object.keys(before.pools), ...Object.keys(after.pools)])) {
+    const isSame = JSON.stringify(before.pools[pool]) === JSON.stringify(after.pools[pool]);
+    if (!isSame) peers.touch("agent", after.id, stateKey("pool", pool));
+  }
+  if (before.endpoint === after.endpoint && before.wireguardKey === after.wireguardKey) return;
+  for (const id of model.sessionsOn(after.id)) {
+    const device = model.sessions.get(id)?.device;
+    if (device !== undefined) peers.touch("device", device, "attachment");
+  }
+}
+
+function connectorChanged(before: ConnectorRow, after: ConnectorRow, model: Model, peers: Peers): void {
+  const keys = new Set(["connector"]);
+  for (const { pool } of [...before.groups, ...after.groups]) keys.add(stateKey("pool", pool));
+  const kept = new Set(after.resources.filter((resource) => before.resources.includes(resource)));
+  for (const resource of [...before.resources, ...after.resources]) {
+    if (!kept.has(resource)) keys.add(stateKey("resource", resource.name));
+  }
+  for (const { id } of model.instancesOf(after.name)) for (const key of keys) peers.touch("agent", id, key);
+  for (const { group } of after.groups) {
+    for (const device of model.devicesOf(group)) peers.touch("device", device, "attachment");
+  }
+}

@@ -1,0 +1,36 @@
+/** How the controller behaves in time and number. The defaults fit production; tests and the lab run faster. */
+export interface CoreSettings {
+  /** How often agents and devices ping, ms. Fewer for devices: there are many more of them. */
+  readonly heartbeatMs: { readonly agent: number; readonly device: number };
+  /** A link that was silent for so many heartbeats is cut. */
+  readonly silentHeartbeats: number;
+  /**
+   * After the start nobody is placed until every instance is back, or this long: the first to return would
+   * otherwise get all the load. Sessions that exist are not touched.
+   */
+  readonly settleMs: number;
+  /** How long a device waits at most before it is tried again although nothing seemed to change, ms. */
+  readonly retryWaitingMs: number;
+  /** After a failed commit of sessions, ms. Commands are answered with the failure instead. */
+  readonly retryStoreMs: number;
+  /** What a peer that is turned away for load is asked to wait, ms. */
+  readonly retryAfterMs: number;
+  /** Connections that have not proven who they are, at most. */
+  readonly strangersMax: number;
+  /** Decisions that wait for the store, at most; more are refused. */
+  readonly jobsMax: number;
+}
+
+export const coreDefaults: CoreSettings = {
+  heartbeatMs: { agent: 5_000, device: 20_000 },
+  silentHeartbeats: 3,
+  settleMs: 3_000,
+  retryWaitingMs: 5_000,
+  retryStoreMs: 1_000,
+  retryAfterMs: 5_000,
+  strangersMax: 1_024,
+  jobsMax: 10_000,
+};
+
+/** The heartbeat an operator may ask for: shorter floods the controller, longer hides a dead peer for minutes. */
+export const heartbeatBoundsMs = { min: 100, max: 60_000 } as const;

@@ -1,0 +1,217 @@
+import type { Instant } from "../../protocol/time.ts";
+import type { InstanceStatus } from "../../protocol/view.ts";
+import { instancesMax } from "./decide-connector.ts";
+import type { DeviceFacts, Fleet, InstanceFacts } from "./fleet.ts";
+import { type Model, servesPool } from "./model.ts";
+import type { ConnectorRow, DeviceRow, InstanceRow, SessionRow } from "./rows.ts";
+import { deviceCodeView, groupView, otpView, tokenView } from "./show-access.ts";
+import type {
+  ConnectorView,
+  ControllerViews,
+  DeviceCodeView,
+  DeviceView,
+  GroupView,
+  InstanceView,
+  OtpView,
+  Page,
+  SessionView,
+  TokenView,
+} from "./views.ts";
+import { pageLimits } from "./views.ts";
+
+/** What is shown, derived from the model and the reports at the moment of asking. */
+export class Views implements ControllerViews {
+  readonly #model: Model;
+  readonly #fleet: Fleet;
+  readonly #now: () => Instant;
+
+  constructor(model: Model, fleet: Fleet, now: () => Instant) {
+    this.#model = model;
+    this.#fleet = fleet;
+    this.#now = now;
+  }
+
+  connectors(): ConnectorView[] {
+    return [...this.#model.connectors.values()].map((row) => this.#connector(row));
+  }
+
+  connector(name: string): ConnectorView | undefined {
+    const row = this.#model.connectors.get(name);
+    return row && this.#connector(row);
+  }
+
+  groups(): GroupView[] {
+    return [...this.#model.groups.values()].map((row) => groupView(row, this.#model));
+  }
+
+  instances(connector?: string): InstanceView[] {
+    const { instances } = this.#model;
+    const rows = connector === undefined ? [...instances.values()] : this.#model.instancesOf(connector);
+    return rows.map((row) => this.#instance(row)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  instance(name: string): InstanceView | undefined {
+    const row = this.#model.instanceByName.get(name);
+    return row && this.#instance(row);
+  }
+
+  otps(connector?: string): OtpView[] {
+    const rows = [...this.#model.otps.values()];
+    const wanted = connector === undefined ? rows : rows.filter((row) => row.connector === connector);
+    return wanted.map((row) => otpView(row, this.#now().wallMs));
+  }
+
+  deviceCodes(): DeviceCodeView[] {
+    return [...this.#model.deviceCodes.values()].map((row) => deviceCodeView(row, this.#now().wallMs));
+  }
+
+  devices(page?: Page): DeviceView[] {
+    return pageOf(this.#model.devices.values(), page).map((row) => this.#device(row));
+  }
+
+  device(id: string): DeviceView | undefined {
+    const row = this.#model.devices.get(id);
+    return row && this.#device(row);
+  }
+
+  sessions(filter?: { readonly instance?: string | undefined }, page?: Page): SessionView[] {
+    if (filter?.instance === undefined) {
+      return pageOf(this.#model.sessions.values(), page).flatMap((row) => this.#session(row) ?? []);
+    }
+    const instance = this.#model.instanceByName.get(filter.instance);
+    const ids = instance === undefined ? [] : [...this.#model.sessionsOn(instance.id)];
+    const rows = ids.flatMap((id) => this.#model.sessions.get(id) ?? []);
+    return pageOf(rows, page).flatMap((row) => this.#session(row) ?? []);
+  }
+
+  session(id: string): SessionView | undefined {
+    const row = this.#model.sessions.get(id);
+    return row && this.#session(row);
+  }
+
+  tokens(): TokenView[] {
+    return [...this.#model.tokens.values()].map(tokenView);
+  }
+
+  #connector(row: ConnectorRow): ConnectorView {
+    const instances = this.#model.instancesOf(row.name);
+    const statuses = instances.map(({ id }) => statusOf(this.#fleet.instance(id)));
+    const { groups, resources, accounts, ...rest } = row;
+    return {
+      ...rest,
+      groups: [...groups],
+      resources: [...resources],
+      accounts: [...accounts],
+      userIpManagement: "static-ip-pool",
+      status: bestOf(statuses),
+      instances: instances.length,
+      activeInstances: statuses.filter((status) => status === "Active").length,
+      instancesMax: instancesMax[row.mode],
+      sessions: instances.reduce((sum, { id }) => sum + this.#model.sessionsOn(id).size, 0),
+    };
+  }
+
+  #instance(row: InstanceRow): InstanceView {
+    const facts = this.#fleet.instance(row.id);
+    const report = facts?.report;
+    const { ec2InstanceId, identityKey: _, wireguardKey: __, drainSinceMs, pools: ___, ...rest } = row;
+    const groups = this.#model.connectors.get(row.connector)?.groups ?? [];
+    const sessions = this.#model.sessionsOn(row.id).size;
+    return {
+      ...rest,
+      providerInstanceId: ec2InstanceId,
+      status: statusOf(facts),
+      managementIp: report?.managementIp ?? row.managementIp,
+      activeAgents: report?.activeAgents ?? 0,
+      userGroupAssociations: groups
+        .filter(({ pool }) => servesPool(row, pool))
+        .map(({ group, pool }) => ({ group, pool })),
+      version: report?.version ?? null,
+      upSinceMs: report?.upSinceMs ?? null,
+      linkUpSinceMs: facts?.link?.since.wallMs ?? null,
+      lastSeenMs: facts?.link === undefined ? (facts?.heard?.wallMs ?? null) : this.#now().wallMs,
+      drain: drainSinceMs !== null,
+      pools: groups.map(({ pool, group, leaseMinutes }) => ({
+        pool,
+        group,
+        leaseMinutes,
+        ipv4: [...(row.pools[pool]?.ipv4 ?? [])],
+        ipv6: [...(row.pools[pool]?.ipv6 ?? [])],
+        reported: facts?.pools.get(pool) ?? null,
+      })),
+      prefixes: facts?.prefixes ?? null,
+      sessions,
+      conditions: report?.conditions ?? [],
+    };
+  }
+
+  #device(row: DeviceRow): DeviceView {
+    const { id, name, user, group, joinedAtMs } = row;
+    const session = this.#model.sessionByDevice.get(id);
+    return {
+      id,
+      name,
+      user,
+      group,
+      joinedAtMs,
+      ...shownOf(this.#fleet.device(id), this.#now()),
+      session: (session && this.#session(session)) ?? null,
+    };
+  }
+
+  #session({ id, epoch, place, device: deviceId }: SessionRow): SessionView | undefined {
+    const device = this.#model.devices.get(deviceId);
+    if (device === undefined) return undefined;
+    const instance = place.is === "waiting" ? undefined : this.#model.instances.get(place.instance);
+    const { name: deviceName, user, group } = device;
+    return {
+      id,
+      epoch,
+      state: place.is,
+      code: place.is === "waiting" ? place.code : null,
+      device: deviceId,
+      deviceName,
+      user,
+      group,
+      connector: instance?.connector ?? this.#model.serviceOf.get(group)?.connector ?? null,
+      instance: instance?.name ?? null,
+      pool: place.is === "waiting" ? null : place.pool,
+      ipv4: (place.is === "attached" ? place.ipv4 : undefined) ?? null,
+      ipv6: (place.is === "attached" ? place.ipv6 : undefined) ?? null,
+    };
+  }
+}
+
+/** An instance is what it says it is, as long as it is there to say it. */
+export function statusOf(facts: InstanceFacts | undefined): InstanceStatus {
+  if (facts?.link === undefined) return "Offline";
+  return facts.report?.status ?? "Online";
+}
+
+function bestOf(statuses: readonly InstanceStatus[]): InstanceStatus {
+  const order = ["Active", "Draining", "Online", "Offline"] as const;
+  return order.find((status) => statuses.includes(status)) ?? "Configured";
+}
+
+function shownOf(facts: DeviceFacts | undefined, now: Instant) {
+  return {
+    connected: facts?.link !== undefined,
+    lastSeenMs: facts?.link === undefined ? (facts?.heard?.wallMs ?? null) : now.wallMs,
+    publicIp: facts?.address ?? null,
+    hostOs: facts?.report?.hostOs ?? null,
+    version: facts?.report?.version ?? null,
+  };
+}
+
+/** The rows after a key, in the order in which they came to be. */
+function pageOf<Row extends { readonly id: string }>(rows: Iterable<Row>, page: Page = {}): Row[] {
+  const limit = Math.min(page.limit ?? pageLimits.byDefault, pageLimits.max);
+  const found: Row[] = [];
+  let isAfter = page.after === undefined;
+  for (const row of rows) {
+    if (found.length === limit) break;
+    if (isAfter) found.push(row);
+    else isAfter = row.id === page.after;
+  }
+  return found;
+}
