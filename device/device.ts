@@ -47,7 +47,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   const stateFile = new StateFile(stateFolder);
   const { saved, keptAs } = stateFile.open();
   if (keptAs !== undefined)
-    log.warn({ failure: "device.state-damaged", keptAs }, "the state file was damaged");
+    log.warn({ code: "device.state-damaged", keptAs }, "the state file was damaged");
 
   const core = new Device({
     link: { ...linkDefaults, random: Math.random },

@@ -84,7 +84,7 @@ function run(options: DeviceOptions): void {
     }
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    options.log.fatal({ failure: error.code, ...error.facts, hint: error.hint }, "cannot start");
+    options.log.fatal({ code: error.code, ...error.facts, hint: error.hint }, "cannot start");
     process.exitCode = exitCodes.configuration;
   }
 }

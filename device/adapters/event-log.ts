@@ -54,8 +54,8 @@ function logHold(log: Logger, hold: Hold, before: Hold): void {
 }
 
 /** A newer controller may say codes that are not in our catalogue. */
-function explained(code: string): { failure: string; summary?: string; hint?: string } {
-  if (!isFailureCode(code)) return { failure: code };
+function explained(code: string): { code: string; summary?: string; hint?: string } {
+  if (!isFailureCode(code)) return { code };
   const { summary, hint } = failureEntry(code);
-  return { failure: code, summary, hint };
+  return { code, summary, hint };
 }

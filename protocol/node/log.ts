@@ -15,7 +15,8 @@ export function createLogger(options: { name: string; level: LogLevel; fd?: 1 | 
       level: options.level,
       base: null,
       redact: {
-        paths: ["otp", "code", "token", "*.otp", "*.token", "privateKey", "*.privateKey"],
+        // Not `code`: that is the failure's. Join codes are of type Secret.
+        paths: ["otp", "token", "*.otp", "*.token", "privateKey", "*.privateKey"],
         censor: "[secret]",
       },
       formatters: { level: (label) => ({ level: label }) },
