@@ -1,5 +1,11 @@
 import type { Argv } from "yargs";
+import { type Result, success } from "../../protocol/failures.ts";
 import { defaultSocket } from "../core/local-api.ts";
+import type { ShowOptions } from "./show.ts";
+
+export interface AskOptions extends Omit<ShowOptions, "watch"> {
+  readonly socket: string;
+}
 
 /** What every command that asks the agent takes. */
 export function askOptions<T>(argv: Argv<T>, env: Readonly<Record<string, string | undefined>>) {
@@ -50,4 +56,28 @@ export function filterOptions<T>(argv: Argv<T>, states: readonly string[]) {
     .option("device", { type: "string", requiresArg: true, describe: "Only ids that begin like this" })
     .option("user", { type: "string", requiresArg: true, describe: "Only this user" })
     .option("state", { choices: states, requiresArg: true, describe: "Only this state" });
+}
+
+export function hostOptions<T>(argv: Argv<T>) {
+  return argv
+    .option("parameters", {
+      type: "string",
+      requiresArg: true,
+      default: "/run/connector-boot/enroll.yaml",
+      describe: "The parameter file",
+    })
+    .option("state-dir", {
+      type: "string",
+      requiresArg: true,
+      default: "/var/lib/connector",
+      describe: "The agent's state directory",
+    });
+}
+
+export function shown(o: Omit<ShowOptions, "watch"> & { readonly watch?: number | undefined }): ShowOptions {
+  return { output: o.output, color: o.color, watch: o.watch };
+}
+
+export function mapped<T, U>(result: Result<T>, change: (value: T) => U): Result<U> {
+  return result.ok ? success(change(result.value)) : result;
 }

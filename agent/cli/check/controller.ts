@@ -5,13 +5,13 @@ import { isIP, type Socket, connect as tcpConnect } from "node:net";
 import { performance } from "node:perf_hooks";
 import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import { Failure } from "../../../protocol/failures.ts";
-import { duration } from "../../../protocol/node/text.ts";
 import { fail, type Line, lineOf, ok, skip, warn } from "./line.ts";
 
 /** Each step of the way to the controller has so long. */
 const stepMs = 2_000;
 /** A certificate that ends sooner is worth a warning: renewal should have happened. */
 const certificateDaysMin = 14;
+const dayMs = 86_400_000;
 
 /** How far the way to the controller could be walked: each step is there when the one before it succeeded. */
 export interface ControllerSeen {
@@ -63,6 +63,7 @@ export function judgeController(seen: ControllerSeen, nowMs: number): Line[] {
 function judgeName(hostname: string, name: ControllerSeen["name"]): Line {
   if (name.is === "failed")
     return lineOf("controller name", new Failure("link.name", { name: hostname, error: name.code }));
+  if (name.addresses[0] === hostname) return ok("controller name", `${hostname}, nothing to resolve`);
   return ok("controller name", `${hostname} is ${name.addresses.slice(0, 3).join(", ")}`);
 }
 
@@ -74,15 +75,15 @@ function judgeTcp(host: string, tcp: ControllerSeen["tcp"]): Line {
       result: "FAIL",
     };
   }
-  return ok("controller TCP", `${host} answers in ${duration(tcp.ms)}`);
+  return ok("controller TCP", `${host} answers in ${Math.ceil(tcp.ms)} ms`);
 }
 
 function judgeTls(tls: ControllerSeen["tls"], nowMs: number): Line {
   if (tls === undefined) return skip("controller TLS", "needs TCP");
   if (tls.is === "failed") return lineOf("controller TLS", new Failure("link.tls", { error: tls.code }));
   const leftMs = tls.validToMs - nowMs;
-  const text = `${tls.protocol}, certificate trusted, valid for ${duration(leftMs)}`;
-  if (leftMs > certificateDaysMin * 86_400_000) return ok("controller TLS", text);
+  const text = `${tls.protocol}, certificate trusted, valid for ${Math.floor(leftMs / dayMs)} days`;
+  if (leftMs > certificateDaysMin * dayMs) return ok("controller TLS", text);
   return warn(
     "controller TLS",
     text,

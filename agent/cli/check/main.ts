@@ -1,0 +1,59 @@
+import { systemClock } from "../../../protocol/node/clock.ts";
+import { Imds } from "../../adapters/imds.ts";
+import { localIpv4Addresses } from "../../adapters/interface.ts";
+import { loadParameters } from "../../adapters/parameters.ts";
+import type { Environment, Parameters } from "../../core/parameters.ts";
+import type { Report } from "../page.ts";
+import { judgeClock, lookAtClock } from "./clock.ts";
+import { judgeController, walkToController } from "./controller.ts";
+import { isEnrolled, judgeIdentity, lookAtIdentity } from "./identity.ts";
+import { type Line, skip } from "./line.ts";
+import { judgeMetadata } from "./metadata.ts";
+import { judgeParameters, readCa } from "./parameters.ts";
+import { checkReport } from "./report.ts";
+import { judgeOtp, judgeStateFolder, lookAtFile, lookAtFolder } from "./state.ts";
+
+export interface Host {
+  readonly parameters: string;
+  readonly stateDir: string;
+  readonly env: Environment;
+}
+
+/**
+ * Looks at everything the agent needs, without the agent: first all that is to be seen, side by side and each within
+ * its time; then the judgement, which is pure.
+ */
+export async function checkHost({ parameters: path, stateDir, env }: Host): Promise<Report> {
+  const result = loadParameters(path, env);
+  const parameters = result.ok ? result.value : undefined;
+  const { ca, lines: caLines } = readCa(parameters?.caFile);
+  const identity = lookAtIdentity(stateDir);
+  const [metadata, controller, clock] = await Promise.all([
+    lookAtMetadata(parameters, env),
+    parameters === undefined ? undefined : walkToController(parameters.controller, ca),
+    lookAtClock(),
+  ]);
+  const local = env.CONNECTOR_INTERFACE === "imds" ? undefined : localIpv4Addresses();
+  const otp = parameters && lookAtFile(parameters.otpFile);
+  return checkReport([
+    ...judgeParameters(path, result),
+    ...judgeMetadata(metadata.reading, parameters, local),
+    judgeStateFolder(stateDir, lookAtFolder(stateDir)),
+    judgeIdentity(identity, metadata.ec2InstanceId),
+    judgeOtp(parameters?.otpFile, otp, isEnrolled(identity)),
+    ...caLines,
+    ...(controller === undefined ? noController() : judgeController(controller, Date.now())),
+    ...judgeClock(clock, controller?.http),
+  ]);
+}
+
+async function lookAtMetadata(parameters: Parameters | undefined, env: Environment) {
+  const imds = new Imds({ env, clock: systemClock, ip: parameters?.ip });
+  const reading = await imds.readPrefixes();
+  const id = reading.is === "known" ? await imds.get("meta-data/instance-id") : undefined;
+  return { reading, ec2InstanceId: id?.ok ? id.value : undefined };
+}
+
+function noController(): Line[] {
+  return [skip("controller", "needs valid parameters")];
+}
