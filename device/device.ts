@@ -46,8 +46,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   const files = new UserFiles(stateFolder, options.codeFile);
   const stateFile = new StateFile(stateFolder);
   const { saved, keptAs } = stateFile.open();
-  if (keptAs !== undefined)
-    log.warn({ code: "device.state-damaged", keptAs }, "the state file was damaged");
+  if (keptAs !== undefined) log.warn({ code: "device.state-damaged", keptAs }, "the state file was damaged");
 
   const core = new Device({
     link: { ...linkDefaults, random: Math.random },

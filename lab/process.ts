@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface ProcessOptions {
@@ -17,6 +18,9 @@ export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
+
+/** Fourteen processes compile the same modules: with what Node kept of the last run, each starts in half the time. */
+const compileCache = join(import.meta.dirname, "..", "node_modules", ".cache", "connector-lab");
 
 /** As systemd does for the agent: `Restart=always`, but not after a wrong command line or configuration. */
 const restartAfterMs = 100;
@@ -97,7 +101,7 @@ export class Process {
     const child = spawn("setpriv", ["--pdeathsig", "KILL", process.execPath, ...this.#options.args], {
       detached: true,
       stdio: ["ignore", output, output],
-      env: { ...process.env, ...this.#options.env },
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...this.#options.env },
     });
     closeSync(output);
     this.#child = child;
