@@ -116,7 +116,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     over: over.promise,
     reload: () => post({ kind: "reload", identity: identity.load() }),
     [Symbol.asyncDispose]: async () => {
-      post({ kind: "link", input: { kind: "stop" } });
+      post({ kind: "stop" });
       driver.flush();
       await running.disposeAsync();
       if (cloneOf !== undefined) startAfresh(stateDir, identity, cloneOf, log);

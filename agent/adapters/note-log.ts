@@ -23,7 +23,10 @@ export function logNote(log: Logger, note: Note): void {
       log.info({ code: note.why, hint: failureEntry(note.why).hint }, "the controller is disconnected");
       break;
     case "refused":
-      log.warn({ code: note.why, text: note.text, hint: failureEntry(note.why).hint }, "the controller refused");
+      log.warn(
+        { code: note.why, text: note.text, hint: failureEntry(note.why).hint },
+        "the controller refused",
+      );
       break;
     case "breach":
       log.warn({ where: note.where }, "the controller broke the protocol");

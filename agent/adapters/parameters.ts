@@ -54,14 +54,18 @@ function readYaml(path: string): Yaml {
   const tab = text.split("\n").findIndex((line) => /^\s*\t/.test(line));
   if (tab >= 0)
     return notRead(path, `line ${tab + 1} begins with a tab`, "indent with spaces, as YAML wants it");
-  // Plain values only: no aliases that multiply, no dates or numbers where `10.0` was an address.
+  // Plain values only: aliases multiply.
   const document = parseDocument(text, { schema: "core", version: "1.2", uniqueKeys: true });
   const [error] = document.errors;
   if (error !== undefined) {
     const line = error.linePos?.[0].line ?? 1;
     return notRead(path, `line ${line}: ${firstLine(error.message)}`, "write one `field: value` per line");
   }
-  return { ok: true, value: document.toJS({ maxAliasCount: 0 }), isMissing: false };
+  try {
+    return { ok: true, value: document.toJS({ maxAliasCount: 0 }), isMissing: false };
+  } catch {
+    return notRead(path, "has aliases (*name)", "write each value where it belongs");
+  }
 }
 
 function notRead(path: string, problem: string, fix: string): Yaml {

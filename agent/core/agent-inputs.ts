@@ -13,6 +13,8 @@ import type { DataPathState, PrefixReading } from "./ports.ts";
 export type AgentInput =
   | { readonly kind: "start" }
   | { readonly kind: "tick" }
+  /** The process ends: close the link without a goodbye, because a restart is none. */
+  | { readonly kind: "stop" }
   | { readonly kind: "link"; readonly input: LinkInput }
   | { readonly kind: "instanceRead"; readonly effectId: number; readonly reading: InstanceReading }
   | { readonly kind: "prefixesRead"; readonly effectId: number; readonly reading: PrefixReading }

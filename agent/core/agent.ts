@@ -23,6 +23,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   readonly #changes = new Changes();
   /** The effects of the input that is being handled. */
   #effects: AgentEffect[] = [];
+  #isStopped = false;
   #activeAgents = 0;
   /** The ranges as the leases know them: told again only when they changed. */
   #verified = "";
@@ -55,6 +56,10 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     switch (input.kind) {
       case "start":
         this.#restore(now);
+        break;
+      case "stop":
+        this.#isStopped = true;
+        this.#link({ kind: "stop" }, now);
         break;
       case "tick":
         this.#link({ kind: "tick" }, now);
@@ -115,7 +120,8 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     const { enrolment, prefixes, dataPath, memory, uplink } = this.#parts;
     this.#configure(now, false);
     this.#effects.push(...enrolment.next(now));
-    if (uplink.state.kind === "idle" && enrolment.proof !== undefined) this.#link({ kind: "start" }, now);
+    const mayDial = enrolment.proof !== undefined && !this.#isStopped;
+    if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
     const reading = prefixes.next(now);
     if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
     const write = memory.next(now);

@@ -18,7 +18,7 @@ export function controllerUrl(raw: unknown): Checked<string> {
   if (!given.ok) return given;
   const url = URL.parse(given.value);
   if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
-    const fix = `write https://${given.value.replace(/^[a-z]*:?\/*/i, "")}`;
+    const fix = `write https://${given.value.replace(/^[a-z]*:\/*/i, "")}`;
     return { ok: false, problem: "is not an https URL", ...(given.value.includes(".") ? { fix } : {}) };
   }
   if (url.username !== "" || url.password !== "") return { ok: false, problem: "must not hold a password" };

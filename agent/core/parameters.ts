@@ -194,11 +194,15 @@ function asMapping(yamlValue: unknown, problems: ParameterProblem[]): Readonly<R
 function unknownKey(key: string, value: unknown): ParameterProblem {
   const guess = closest(key, Object.keys(fields));
   const known = `known fields: ${Object.keys(fields).join(", ")}`;
-  const secret = /otp|password|secret|token/i.test(key);
+  const isSecret = /otp|password|secret|token/i.test(key);
+  if (/^otp$/i.test(key)) {
+    const fix = "write the OTP into a file of its own (0600), and that file's path as `otpFile`";
+    return { field: key, value: "[secret]", problem: "does not belong into enroll.yaml", fix };
+  }
   return {
     field: key.slice(0, 64),
     // A password in the wrong place must not reach the log.
-    value: secret ? "[secret]" : shown(value),
+    value: isSecret ? "[secret]" : shown(value),
     problem: "is not a field of enroll.yaml",
     fix: guess === undefined ? known : `did you mean \`${guess}\`?`,
   };

@@ -1,0 +1,117 @@
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { IdentityFile } from "../../agent/adapters/identity-file.ts";
+import { startAfresh } from "../../agent/adapters/state-folder.ts";
+import { decideIdentity, type IdentityDecision, type SavedIdentity } from "../../agent/core/identity.ts";
+import { verifyText } from "../../protocol/node/keys.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { testLog } from "../support/log.ts";
+
+const here = "i-0e306ccdf94a1b201";
+const elsewhere = "i-0e306ccdf94a1b202";
+const key = "A".repeat(43);
+
+type Saved = "none" | "ours" | "another's" | "unreadable";
+const saved: Record<Saved, SavedIdentity> = {
+  none: { is: "none" },
+  ours: { is: "saved", record: { identityKey: key, wireguardKey: key, ec2InstanceId: here } },
+  "another's": { is: "saved", record: { identityKey: key, wireguardKey: key, ec2InstanceId: elsewhere } },
+  unreadable: { is: "unreadable", detail: "damaged" },
+};
+
+const decisions: Record<Saved, { imdsAnswers: IdentityDecision; imdsSilent: IdentityDecision }> = {
+  none: { imdsAnswers: "make", imdsSilent: "wait" },
+  ours: { imdsAnswers: "use", imdsSilent: "useUnconfirmed" },
+  "another's": { imdsAnswers: "replace", imdsSilent: "useUnconfirmed" },
+  unreadable: { imdsAnswers: "repair", imdsSilent: "repair" },
+};
+
+test.each(Object.entries(decisions) as [Saved, (typeof decisions)[Saved]][])(
+  "identity on disk: %s",
+  (name, row) => {
+    expect(decideIdentity(saved[name], here)).toBe(row.imdsAnswers);
+    expect(decideIdentity(saved[name], undefined)).toBe(row.imdsSilent);
+  },
+);
+
+describe("the identity file", () => {
+  const open = (path: string) => new IdentityFile(path, testLog().log);
+
+  test("is made once, closed to others, and read again by the next process", () => {
+    using folder = temporaryFolder();
+    const file = open(folder.path);
+    expect(file.load()).toEqual({ is: "none" });
+    const made = file.make(here);
+    expect(made.ok).toBe(true);
+    expect(statSync(file.path).mode & 0o777).toBe(0o600);
+    const enrolment = {
+      instance: "0b6c5c6e-33a5-4f0e-9a5e-0f5b6f2b7c22",
+      name: "aws-us-east-1-con-00001",
+      connector: "c",
+    };
+    expect(file.saveEnrolment(enrolment).ok).toBe(true);
+    const again = open(folder.path);
+    const record = made.ok ? { ...made.value, enrolment } : undefined;
+    expect(again.load()).toEqual({ is: "saved", record });
+    expect(verifyText(record?.identityKey ?? "", "words", again.sign("words"))).toBe(true);
+    expect(JSON.stringify(again.load())).not.toContain("rivate");
+  });
+
+  test("that others could read is closed, with a warning", () => {
+    using folder = temporaryFolder();
+    open(folder.path).make(here);
+    const { log, lines } = testLog();
+    const file = new IdentityFile(folder.path, log);
+    chmodSync(file.path, 0o644);
+    expect(file.load().is).toBe("saved");
+    expect(statSync(file.path).mode & 0o777).toBe(0o600);
+    expect(lines()).toMatchObject([{ level: "warn", mode: "644" }]);
+  });
+
+  test.each<[name: string, damage: (text: string) => string, detail: RegExp]>([
+    ["empty", () => "", /is empty/],
+    ["cut short", (text) => text.slice(0, text.length / 2), /not JSON/],
+    [
+      "with a changed key",
+      (text) =>
+        text.replace(/("identityPrivateKey": ")(.)/, (_, field, c) => `${field}${c === "x" ? "y" : "x"}`),
+      /do not belong together/,
+    ],
+    ["with a lost field", (text) => text.replace('"ec2InstanceId"', '"lost"'), /ec2InstanceId is damaged/],
+    ["of a newer version", (text) => text.replace('"format": 1', '"format": 2'), /newer version/],
+  ])("that is %s is not used, not replaced, and not quoted", (_name, damage, detail) => {
+    using folder = temporaryFolder();
+    const file = open(folder.path);
+    file.make(here);
+    const damaged = damage(readFileSync(file.path, "utf8"));
+    writeFileSync(file.path, damaged);
+    const loaded = open(folder.path).load();
+    expect(loaded.is === "unreadable" ? loaded.detail : loaded.is).toMatch(detail);
+    expect(readFileSync(file.path, "utf8")).toBe(damaged);
+  });
+
+  test("that cannot be written says why", () => {
+    const made = new IdentityFile("/proc/nowhere", testLog().log).make(here);
+    expect(made.ok ? "made" : made.failure.code).toMatch(/^store\./);
+  });
+});
+
+test("a copied disk keeps the other's identity and leases aside, and can be interrupted anywhere", () => {
+  using folder = temporaryFolder();
+  const { log } = testLog();
+  const identity = new IdentityFile(folder.path, log);
+  identity.make(elsewhere);
+  const copied = readFileSync(identity.path, "utf8");
+  writeFileSync(join(folder.path, "agent.db"), "leases of the other");
+  startAfresh(folder.path, identity, here, log);
+  expect(identity.record).toMatchObject({ ec2InstanceId: here, clonedFrom: elsewhere });
+  expect(readFileSync(`${identity.path}.of-${elsewhere}`, "utf8")).toBe(copied);
+  expect(statSync(`${identity.path}.of-${elsewhere}`).mode & 0o777).toBe(0o600);
+  expect(existsSync(join(folder.path, "agent.db"))).toBe(false);
+  expect(readdirSync(folder.path).sort()).toEqual([
+    `agent.db.of-${elsewhere}`,
+    "identity.json",
+    `identity.json.of-${elsewhere}`,
+  ]);
+});
