@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Result, success } from "../../../protocol/failures.ts";
-import { list } from "../../../protocol/node/table.ts";
 import { exitCodes, printable } from "../../../protocol/node/text.ts";
 import { checkHost } from "../check/main.ts";
 import { AgentClient } from "../client.ts";
@@ -87,10 +86,15 @@ function nameIn(views: readonly Part[]): string {
   return typeof name === "string" ? name.replace(/[^A-Za-z0-9_-]/g, "_") : "unknown";
 }
 
-function contents(parts: readonly Part[]): string {
-  return list(
-    parts.map(({ name, what, content }) => [name, content.is === "text" ? what : `MISSING: ${content.why}`]),
-  );
+/** A line for each part, wrapped where a reason is long. */
+function contents(parts: readonly Part[], width?: number): string {
+  const nameWidth = Math.max(...parts.map(({ name }) => name.length));
+  return parts
+    .map(({ name, what, content }) => {
+      const text = content.is === "text" ? what : `MISSING: ${printable(content.why)}`;
+      return paragraph(text, width, `${name.padEnd(nameWidth)}  `);
+    })
+    .join("\n");
 }
 
 function report(path: string, bytes: number, parts: readonly Part[], options: BundleOptions): Report {
@@ -108,7 +112,7 @@ function report(path: string, bytes: number, parts: readonly Part[], options: Bu
     },
     exitCode: missing.length === 0 ? exitCodes.fine : exitCodes.failed,
     text: ({ width }: Page) =>
-      `${printable(path)}\n${Math.ceil(bytes / 1024)} KB, readable by its owner only:\n\n${contents(parts)}\n\n${paragraph(end, width)}\n`,
+      `${printable(path)}\n${Math.ceil(bytes / 1024)} KB, readable by its owner only:\n\n${contents(parts, width)}\n\n${paragraph(end, width)}\n`,
   };
 }
 
