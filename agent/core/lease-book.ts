@@ -225,7 +225,8 @@ export class LeaseBook {
 
   /** A cool-down may have been waiting for its write, or for its range. */
   #awaitCoolDown(lease: Lease): void {
-    if (lease.row.state === "cooling") this.#deadlines.set(lease, lease.row.untilMonotonicMs);
+    if (lease.row.state !== "cooling" || lease.forgotten) return;
+    this.#deadlines.set(lease, lease.row.untilMonotonicMs);
   }
 
   /** Its cool-down is over. Not free while its range is in doubt, or while the disk may still say that it is leased. */
