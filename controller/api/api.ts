@@ -4,6 +4,7 @@ import rateLimit from "@fastify/rate-limit";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyInstance } from "fastify";
 import { serializerCompiler } from "fastify-type-provider-zod";
+import { Failure } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { AdminPort } from "../core/admin.ts";
 import { type EndpointName, endpointNames, endpointOf, type Received } from "./endpoints.ts";
@@ -40,7 +41,6 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     serverFactory: (handler) => makeServer(options, limits, handler),
     logger: false,
     bodyLimit: limits.bodyBytesMax,
-    handlerTimeout: limits.requestMs,
     clientErrorHandler: clientError,
     frameworkErrors: answerFrameworkError,
     // A name has 63 characters, each at most 12 when percent-encoded.
@@ -64,7 +64,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   await app.register(async (guarded) => {
     guarded.addHook("onRequest", guard(app, options.admin, limits));
     addMetrics(guarded, options.admin);
-    for (const name of endpointNames) addRoute(guarded, name, options.admin);
+    for (const name of endpointNames) addRoute(guarded, name, options.admin, limits.requestMs);
   });
   await app.ready();
   return {
@@ -100,7 +100,12 @@ function makeServer(
   return createHttpsServer({ ...timeouts, cert: tls.cert, key: tls.key, minVersion: "TLSv1.2" }, handler);
 }
 
-function addRoute<Name extends EndpointName>(app: FastifyInstance, name: Name, admin: AdminPort): void {
+function addRoute<Name extends EndpointName>(
+  app: FastifyInstance,
+  name: Name,
+  admin: AdminPort,
+  withinMs: number,
+): void {
   const endpoint = endpointOf(name);
   app.route({
     method: endpoint.method,
@@ -109,9 +114,20 @@ function addRoute<Name extends EndpointName>(app: FastifyInstance, name: Name, a
     handler: async ({ actor, params, query, body }, reply) => {
       // The validator has put the parsed values of exactly this endpoint's schemas in place.
       const received = { params, query, body } as unknown as Received<Name>;
-      const result = await handlers[name]({ admin, actor }, received);
+      const result = await within(withinMs, handlers[name]({ admin, actor }, received));
       if (!result.ok) throw result.failure;
       return reply.code(endpoint.status).send(result.value);
     },
   });
+}
+
+/** Fastify's own `handlerTimeout` ends with the request's body, which is before the handler starts. */
+async function within<T>(ms: number, work: T | Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Failure("admin.timeout")), ms);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

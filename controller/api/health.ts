@@ -37,7 +37,7 @@ export function addMetrics(app: FastifyInstance, admin: AdminPort): void {
     security: [{ adminToken: [] }],
     response: { 200: { content: { "text/plain": { schema: z.string() } } }, default: ErrorBody },
   };
-  app.get("/metrics", { schema, serializerCompiler: () => String }, async (_, reply) => {
+  app.get("/metrics", { schema }, async (_, reply) => {
     return reply.type(metrics.contentType).send(await metrics.text(admin.metricsFacts()));
   });
 }
