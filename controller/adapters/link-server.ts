@@ -1,0 +1,156 @@
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { type RawData, WebSocket, WebSocketServer } from "ws";
+import { type CloseName, closeCodes } from "../../protocol/close.ts";
+import { decodeClient, encode } from "../../protocol/codec.ts";
+import { limits } from "../../protocol/limits.ts";
+import type { ControllerMessage } from "../../protocol/messages.ts";
+import type { Logger } from "../../protocol/node/log.ts";
+import type { Clock } from "../../protocol/time.ts";
+import type { ControllerInput, LinkId } from "../core/effects.ts";
+import { HandshakeRate } from "./handshake-rate.ts";
+
+interface Connection {
+  readonly socket: WebSocket;
+  /** Bytes of a frame that this peer may send now. */
+  frameBytesMax: number;
+  /** Ends the count of a stranger's bytes. */
+  trust: () => void;
+}
+
+export interface LinkServerOptions {
+  readonly server: Server;
+  readonly post: (input: ControllerInput) => void;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Links one address may open. */
+  readonly handshakes?: { readonly perSecond: number; readonly burst: number } | undefined;
+}
+
+/** The WebSockets of agents and devices at `/link`. It moves frames and enforces their limits; it decides nothing. */
+export class LinkServer implements Disposable {
+  readonly #options: LinkServerOptions;
+  readonly #sockets: WebSocketServer;
+  readonly #rate: HandshakeRate;
+  readonly #connections = new Map<LinkId, Connection>();
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    this.#upgrade(request, socket, head);
+  #links = 0;
+
+  constructor(options: LinkServerOptions) {
+    this.#options = options;
+    this.#rate = new HandshakeRate(options.handshakes ?? { perSecond: 20, burst: 400 });
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: limits.frameBytesMax,
+    });
+    options.server.on("upgrade", this.#onUpgrade);
+  }
+
+  send(link: LinkId, message: ControllerMessage): void {
+    const connection = this.#connections.get(link);
+    if (connection?.socket.readyState !== WebSocket.OPEN) return;
+    if (connection.socket.bufferedAmount > limits.sendQueueBytesMax) {
+      this.#options.log.warn({ link, bytes: connection.socket.bufferedAmount }, "peer does not read");
+      this.close(link, "overloaded");
+    } else connection.socket.send(encode(message));
+  }
+
+  /** The peer has proven who it is. */
+  trust(link: LinkId): void {
+    const connection = this.#connections.get(link);
+    if (connection === undefined) return;
+    connection.frameBytesMax = limits.frameBytesMax;
+    connection.trust();
+  }
+
+  /** Closes politely, and cuts the connection when the other side does not answer within a second. */
+  close(link: LinkId, close: CloseName): void {
+    const socket = this.#connections.get(link)?.socket;
+    if (socket === undefined) return;
+    if (close === "overloaded") {
+      socket.terminate();
+      return;
+    }
+    socket.close(closeCodes[close].code);
+    setTimeout(() => socket.terminate(), 1000).unref();
+  }
+
+  refuseNew(): void {
+    this.#options.server.off("upgrade", this.#onUpgrade);
+  }
+
+  [Symbol.dispose](): void {
+    this.refuseNew();
+    for (const { socket } of this.#connections.values()) socket.terminate();
+    this.#sockets.close();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => socket.destroy());
+    const address = request.socket.remoteAddress ?? "unknown";
+    const path = request.url?.split("?", 1)[0];
+    if (path !== "/link") {
+      answer(socket, "404 Not Found", []);
+      return;
+    }
+    const waitSeconds = this.#rate.refusal(address, this.#options.clock().monotonicMs);
+    if (waitSeconds !== undefined) {
+      this.#options.log.warn({ address, waitSeconds }, "too many links from one address");
+      answer(socket, "429 Too Many Requests", [`Retry-After: ${waitSeconds}`]);
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#opened(opened, socket, address));
+  }
+
+  #opened(socket: WebSocket, stream: Duplex, address: string): void {
+    const link = ++this.#links;
+    const { post, log } = this.#options;
+    // A frame of a stranger is gathered in memory before ws hands it over: its bytes are counted on the way.
+    let strangerBytes = 0;
+    const countBytes = (chunk: Buffer) => {
+      strangerBytes += chunk.length;
+      if (strangerBytes <= 2 * limits.strangerFrameBytesMax) return;
+      stream.off("data", countBytes);
+      post({ kind: "unreadable", link, why: "protocol.too-large" });
+      setTimeout(() => socket.terminate(), 100).unref();
+    };
+    stream.on("data", countBytes);
+    const connection = {
+      socket,
+      frameBytesMax: limits.strangerFrameBytesMax,
+      trust: () => stream.off("data", countBytes),
+    };
+    this.#connections.set(link, connection);
+    socket.on("message", (data, isBinary) => this.#received(link, connection, data, isBinary));
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") {
+        post({ kind: "unreadable", link, why: "protocol.too-large" });
+      } else log.debug({ link, err: error }, "link error");
+    });
+    socket.on("close", () => {
+      this.#connections.delete(link);
+      post({ kind: "disconnected", link });
+    });
+    post({ kind: "connected", link, address });
+  }
+
+  #received(link: LinkId, { frameBytesMax }: Connection, data: RawData, isBinary: boolean): void {
+    const { post } = this.#options;
+    if (isBinary) {
+      post({ kind: "unreadable", link, why: "protocol.not-json" });
+      return;
+    }
+    const message = decodeClient(data.toString(), frameBytesMax);
+    if (!message.ok) post({ kind: "unreadable", link, why: message.failure.code });
+    else if (message.value.type === "unknown") post({ kind: "unknown", link });
+    else post({ kind: "received", link, message: message.value });
+  }
+}
+
+function answer(socket: Duplex, status: string, headers: readonly string[]): void {
+  const lines = [`HTTP/1.1 ${status}`, ...headers, "Connection: close", "Content-Length: 0", "", ""];
+  socket.end(lines.join("\r\n"));
+}

@@ -1,0 +1,46 @@
+import { Failure } from "../protocol/failures.ts";
+import { createLogger, type LogLevel } from "../protocol/node/log.ts";
+import { type Certificate, type ControllerOptions, startController } from "./controller.ts";
+
+export interface ServeOptions
+  extends Pick<ControllerOptions, "host" | "port" | "stateDir" | "awsCertificates"> {
+  readonly tls: Certificate | undefined;
+  readonly logLevel: LogLevel;
+  /** Reads the certificate's files again; undefined when they cannot be used now. */
+  readonly rereadTls: () => Certificate | undefined;
+}
+
+/** Bad configuration: starting again would change nothing (sysexits.h, EX_CONFIG; the unit does not restart on it). */
+const exitConfiguration = 78;
+
+/** How often the certificate's files are compared, ms. SIGHUP does it at once. */
+const rereadEveryMs = 60_000;
+
+/** Runs a controller until SIGTERM or SIGINT. Resolves with the exit code. */
+export async function serve(options: ServeOptions): Promise<number> {
+  const log = createLogger({ name: "connector-controller", level: options.logLevel });
+  try {
+    await using controller = await startController({ ...options, log });
+    let served = options.tls?.cert;
+    const reread = () => {
+      const tls = options.rereadTls();
+      if (tls === undefined || tls.cert === served) return;
+      controller.replaceCertificate(tls);
+      served = tls.cert;
+    };
+    const timer = setInterval(reread, rereadEveryMs);
+    process.on("SIGHUP", reread);
+    const signal = await new Promise<string>((resolve) => {
+      process.once("SIGTERM", resolve);
+      process.once("SIGINT", resolve);
+    });
+    clearInterval(timer);
+    process.off("SIGHUP", reread);
+    log.info({ signal }, "controller stops");
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    log.error({ code: error.code, ...error.facts, hint: error.hint }, error.message);
+    return exitConfiguration;
+  }
+}
