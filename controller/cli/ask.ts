@@ -81,11 +81,14 @@ export function refuse(world: World, options: Pick<AskOptions, "output">, failur
   return exitCodeOf(failure.code);
 }
 
+/** `  dns.primry: "10.0.0.2" is not a field. Did you mean primary?` */
+export function problemLine({ field, value, problem, fix }: Problem): string {
+  const given = value === undefined ? "" : ` ${JSON.stringify(value)}`;
+  return `  ${field === "" ? "request" : field}:${given} ${problem}. ${fix}\n`;
+}
+
 function complaint(failure: Failure): string {
-  const problems = problemsOf(failure).map(({ field, value, problem, fix }) => {
-    const given = value === undefined ? "" : ` ${JSON.stringify(value)}`;
-    return `  ${field === "" ? "request" : field}:${given} ${problem}. ${fix}\n`;
-  });
+  const problems = problemsOf(failure).map(problemLine);
   const next = problems.length > 0 ? problems.join("") : `  → ${failure.hint}\n`;
   return `connector-controller: ${failure.message} [${failure.code}]\n${next}`;
 }

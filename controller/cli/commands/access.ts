@@ -76,7 +76,7 @@ function token(argv: Argv, { world, choose }: Cli): Argv {
           })
           .conflicts("state-dir", "controller")
           .example(
-            "sudo $0 token create --state-dir /var/lib/connector-controller --name admin --out admin.token",
+            "$0 token create --state-dir /var/lib/connector-controller --name admin --out admin.token",
             "",
           )
           .example("$0 token create --name ci --quiet", "another one, through the controller"),
@@ -84,6 +84,11 @@ function token(argv: Argv, { world, choose }: Cli): Argv {
         choose(async () => {
           const { createSecret } = await import("../secret-output.ts");
           const describe = () => `Admin token ${o.name} is created.`;
+          const { stateDir } = o;
+          if (stateDir !== undefined) {
+            const { createTokenLocally } = await import("../../local.ts");
+            return await createSecret(world, o, () => createTokenLocally(stateDir, o.name), describe);
+          }
           return await withClient(world, o, (client) =>
             createSecret(world, o, () => client.call("token.create", { body: { name: o.name } }), describe),
           );

@@ -2,10 +2,27 @@ import type { Argv } from "yargs";
 import { softwareVersion } from "../../../protocol/node/software.ts";
 import { exitCodes } from "../../../protocol/node/text.ts";
 import { askOptions, type Cli } from "../options.ts";
+import type { ServeFlags } from "../serve-config.ts";
 
 /** `status`, `serve` and `openapi`: the controller itself. */
 export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
   return argv
+    .command(
+      "serve",
+      "Run the controller: links of agents and devices, and the admin API, on one port",
+      (y) =>
+        serveOptions(y)
+          .example("$0 serve --config /etc/connector-controller/controller.yaml", "")
+          .example(
+            "$0 serve --listen 127.0.0.1:8443 --state-dir ./state --aws-certificates ./aws",
+            "plain HTTP, to try it",
+          )
+          .epilogue(
+            "The file has the fields listen, stateDir, tlsCert, tlsKey, awsCertificates and logLevel; options win. " +
+              "SIGHUP reads the certificate again. Exit code 78: the configuration is wrong.",
+          ),
+      (o) => choose(async () => await (await import("../serve.ts")).serve(world, flagsOf(o))),
+    )
     .command(
       "status",
       "How the group is, and what needs attention",
@@ -28,4 +45,25 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
           return exitCodes.fine;
         }),
     );
+}
+
+function serveOptions<T>(argv: Argv<T>) {
+  const option = { type: "string", requiresArg: true } as const;
+  return argv
+    .option("config", { ...option, describe: "controller.yaml" })
+    .option("listen", { ...option, describe: "host:port [0.0.0.0:8443]" })
+    .option("state-dir", { ...option, describe: "Database and lock [/var/lib/connector-controller]" })
+    .option("tls-cert", { ...option, describe: "Certificate chain, PEM" })
+    .option("tls-key", { ...option, describe: "Its private key, PEM" })
+    .option("aws-certificates", {
+      ...option,
+      describe:
+        "Folder with AWS's certificates, REGION.pem each [/etc/connector-controller/aws-certificates]",
+    })
+    .option("log-level", { ...option, describe: "debug, info, warn, error or silent [info]" });
+}
+
+function flagsOf(o: ServeFlags): ServeFlags {
+  const { config, listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel } = o;
+  return { config, listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel };
 }
