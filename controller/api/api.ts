@@ -6,11 +6,11 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { serializerCompiler } from "fastify-type-provider-zod";
 import { Failure } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
-import type { AdminPort } from "../core/admin.ts";
+import type { Actor, AdminPort } from "../core/admin.ts";
 import { type EndpointName, endpointNames, endpointOf, type Received } from "./endpoints.ts";
 import { answerErrors, answerFrameworkError, clientError, tooMany } from "./errors.ts";
 import { guard } from "./guard.ts";
-import { handlers } from "./handlers.ts";
+import { type Context, handlers } from "./handlers.ts";
 import { addHealth, addMetrics } from "./health.ts";
 import { type ApiLimits, apiLimits } from "./limits.ts";
 import { openapi, routeSchema } from "./openapi.ts";
@@ -61,10 +61,13 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   answerErrors(app, options.log);
   await app.register(swagger, openapi(options.version));
   addHealth(app, options.admin);
+  // BOUNDED: one per admin token that was ever valid.
+  const lastUsedMs = new Map<Actor, number>();
   await app.register(async (guarded) => {
-    guarded.addHook("onRequest", guard(app, options.admin, limits));
+    guarded.addHook("onRequest", guard(app, options.admin, limits, lastUsedMs));
     addMetrics(guarded, options.admin);
-    for (const name of endpointNames) addRoute(guarded, name, options.admin, limits.requestMs);
+    const basis = { admin: options.admin, lastUsedMs };
+    for (const name of endpointNames) addRoute(guarded, name, basis, limits.requestMs);
   });
   await app.ready();
   return {
@@ -103,7 +106,7 @@ function makeServer(
 function addRoute<Name extends EndpointName>(
   app: FastifyInstance,
   name: Name,
-  admin: AdminPort,
+  basis: Omit<Context, "actor">,
   withinMs: number,
 ): void {
   const endpoint = endpointOf(name);
@@ -114,7 +117,7 @@ function addRoute<Name extends EndpointName>(
     handler: async ({ actor, params, query, body }, reply) => {
       // The validator has put the parsed values of exactly this endpoint's schemas in place.
       const received = { params, query, body } as unknown as Received<Name>;
-      const result = await within(withinMs, handlers[name]({ admin, actor }, received));
+      const result = await within(withinMs, handlers[name]({ ...basis, actor }, received));
       if (!result.ok) throw result.failure;
       return reply.code(endpoint.status).send(result.value);
     },

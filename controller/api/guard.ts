@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { AdminPort } from "../core/admin.ts";
+import type { Actor, AdminPort } from "../core/admin.ts";
 import { tooMany } from "./errors.ts";
 import type { ApiLimits } from "./limits.ts";
 
@@ -16,7 +16,12 @@ type OnRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
  * Lets a request in that carries a valid admin token. Failed attempts have a limit of their own per address, far below
  * that of requests; a valid token is let in all the same, so that nobody can lock an administrator out.
  */
-export function guard(app: FastifyInstance, admin: AdminPort, limits: ApiLimits): OnRequest {
+export function guard(
+  app: FastifyInstance,
+  admin: AdminPort,
+  limits: ApiLimits,
+  lastUsedMs: Map<Actor, number>,
+): OnRequest {
   const countFailure = app.createRateLimit({
     max: limits.failedPerMinute,
     timeWindow: 60_000,
@@ -26,6 +31,7 @@ export function guard(app: FastifyInstance, admin: AdminPort, limits: ApiLimits)
     const authenticated = await admin.authenticate(bearerToken(request.headers.authorization));
     if (authenticated.ok) {
       request.actor = authenticated.value;
+      lastUsedMs.set(authenticated.value, Date.now());
       return;
     }
     const attempts = await countFailure(request);

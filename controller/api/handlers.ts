@@ -8,6 +8,7 @@ import { InvalidRequest } from "./problem.ts";
 export interface Context {
   readonly admin: AdminPort;
   readonly actor: Actor;
+  readonly lastUsedMs: ReadonlyMap<Actor, number>;
 }
 
 type Handler<Name extends EndpointName> = (
@@ -74,7 +75,12 @@ export const handlers: { readonly [Name in EndpointName]: Handler<Name> } = {
 
   "audit.list": ({ admin }, { query }) => readAudit(admin, query),
 
-  "token.list": ({ admin }) => all(admin.views.tokens()),
+  "token.list": ({ admin, lastUsedMs }) =>
+    all(
+      admin.views
+        .tokens()
+        .map((token) => ({ ...token, lastUsedMs: lastUsedMs.get(`token:${token.name}`) ?? null })),
+    ),
   "token.create": (context, { body }) => run(context, { command: "token.create", ...body }),
   "token.revoke": (context, { params }) => run(context, { command: "token.revoke", name: params.token }),
 };

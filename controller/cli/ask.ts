@@ -81,6 +81,12 @@ export function refuse(world: World, options: Pick<AskOptions, "output">, failur
   return exitCodeOf(failure.code);
 }
 
+/** Like `refuse`, for what was wrong before anybody was asked. */
+export function misuse(world: World, options: Pick<AskOptions, "output">, failure: Failure): number {
+  refuse(world, options, failure);
+  return exitCodes.usage;
+}
+
 /** `  dns.primry: "10.0.0.2" is not a field. Did you mean primary?` */
 export function problemLine({ field, value, problem, fix }: Problem): string {
   const given = value === undefined ? "" : ` ${JSON.stringify(value)}`;

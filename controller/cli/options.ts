@@ -57,7 +57,6 @@ export function secretOptions<T>(argv: Argv<T>) {
     .option("quiet", {
       alias: "q",
       type: "boolean",
-      default: false,
       describe: "Print the secret and nothing else",
     })
     .conflicts("out", "quiet");

@@ -7,7 +7,7 @@ import { type AskOptions, refuse, show } from "./ask.ts";
 
 export interface SecretOptions extends AskOptions {
   readonly out?: string | undefined;
-  readonly quiet: boolean;
+  readonly quiet?: boolean | undefined;
 }
 
 type Created = Answer<"otp.create" | "deviceCode.create" | "token.create">;
@@ -38,7 +38,7 @@ export async function createSecret<C extends Created>(
   } else if (options.output === "json") {
     show(world, options, created.value, () => "");
   } else {
-    if (!options.quiet) world.complain(`${words} Keep the secret, it is shown only now:\n`);
+    if (options.quiet !== true) world.complain(`${words} Keep the secret, it is shown only now:\n`);
     world.print(`${secret}\n`);
   }
   return exitCodes.fine;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Name } from "../../../protocol/names.ts";
+import { EpochMs, Name } from "../../../protocol/names.ts";
 import { AuditEntry, TokenCreated, TokenView } from "../../core/views.ts";
 import { type Endpoint, limit, listOf } from "./endpoint.ts";
 
@@ -12,6 +12,9 @@ export const AuditQuery = z.strictObject({
   subject: z.string().min(1).max(256).optional(),
 });
 export type AuditQuery = z.infer<typeof AuditQuery>;
+
+/** A token, and when it was last used since this controller started; null: not since. */
+const TokenInUse = TokenView.extend({ lastUsedMs: EpochMs.nullable() });
 
 const token = z.strictObject({ token: Name });
 
@@ -32,7 +35,7 @@ export const accessEndpoints = {
     tag: "Admin tokens",
     summary: "List the admin tokens; never the secrets",
     status: 200,
-    answer: listOf(TokenView),
+    answer: listOf(TokenInUse),
   },
   "token.create": {
     method: "POST",

@@ -34,7 +34,6 @@ function audit(argv: Argv, { world, choose }: Cli): Argv {
         .option("follow", {
           alias: "f",
           type: "boolean",
-          default: false,
           describe: "Go on with new entries until Ctrl-C",
         })
         .conflicts("follow", "before")
@@ -44,7 +43,7 @@ function audit(argv: Argv, { world, choose }: Cli): Argv {
       choose(async () => {
         const { limit, before, actor, action, subject } = o;
         const query = { limit, before, actor, action, subject };
-        if (!o.follow) {
+        if (o.follow !== true) {
           return await ask(world, o, "audit.list", { query }, (page, width) =>
             withMore(auditTable(page.items, width), "--before", page.next),
           );

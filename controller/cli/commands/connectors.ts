@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { ask, refuse } from "../ask.ts";
+import { ask, misuse } from "../ask.ts";
 import { askOptions, type Cli, name } from "../options.ts";
 import { connectorTable, connectorText, groupTable, resourceTable } from "../text/connectors.ts";
 
@@ -33,7 +33,7 @@ function connector(argv: Argv, { world, choose }: Cli): Argv {
         choose(async () => {
           const { inputOf } = await import("../input.ts");
           const body = inputOf(o);
-          if (!body.ok) return refuse(world, o, body.failure);
+          if (!body.ok) return misuse(world, o, body.failure);
           return await ask(world, o, "connector.create", { body: body.value }, connectorText);
         }),
     )
@@ -61,7 +61,7 @@ function connector(argv: Argv, { world, choose }: Cli): Argv {
         choose(async () => {
           const { changeOf } = await import("../input.ts");
           const body = changeOf(o);
-          if (!body.ok) return refuse(world, o, body.failure);
+          if (!body.ok) return misuse(world, o, body.failure);
           const asked = { params: { connector: o.name }, body: body.value };
           return await ask(world, o, "connector.update", asked, connectorText);
         }),
@@ -159,7 +159,7 @@ function resource(argv: Argv, { world, choose }: Cli): Argv {
         choose(async () => {
           const { resourceOf } = await import("../input.ts");
           const body = resourceOf(o);
-          if (!body.ok) return refuse(world, o, body.failure);
+          if (!body.ok) return misuse(world, o, body.failure);
           const asked = { params: { connector: o.connector, resource: o.name }, body: body.value };
           return await ask(world, o, "resource.set", asked, ({ resources }, width) =>
             resourceTable(resources, width),

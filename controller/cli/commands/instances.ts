@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
-import { ask, refuse, watch, withClient } from "../ask.ts";
+import { Failure } from "../../../protocol/failures.ts";
+import { ask, misuse, watch, withClient } from "../ask.ts";
 import { askOptions, type Cli, lifeOption, name, secretOptions, watchOption } from "../options.ts";
 import { otpTable } from "../text/devices.ts";
 import { instanceTable, instanceText } from "../text/instances.ts";
@@ -115,12 +116,10 @@ function pools(argv: Argv, { world, choose }: Cli): Argv {
       choose(async () => {
         const { poolsOf } = await import("../input.ts");
         const body = poolsOf(o);
-        if (!body.ok) return refuse(world, o, body.failure);
+        if (!body.ok) return misuse(world, o, body.failure);
         if (Object.keys(body.value).length === 0 && !o.none) {
-          world.complain(
-            "connector-controller: name POOL=PREFIX or --file, or --none to take all ranges away\n",
-          );
-          return 64;
+          const problem = "name POOL=PREFIX or --file, or --none to take all ranges away";
+          return misuse(world, o, new Failure("admin.invalid", { problem }));
         }
         const asked = { params: { instance: o.name }, body: body.value };
         return await ask(world, o, "instance.pools.set", asked, instanceText);

@@ -4,10 +4,18 @@ import type { AuditEntry, TokenView } from "../../core/views.ts";
 
 type Width = number | undefined;
 
-export function tokenTable(tokens: readonly TokenView[], width: Width): string {
+export function tokenTable(
+  tokens: readonly (TokenView & { lastUsedMs: number | null })[],
+  width: Width,
+): string {
   return table(
-    [{ title: "Name" }, { title: "Created" }, { title: "Created By" }],
-    tokens.map(({ name, createdAtMs, createdBy }) => [name, timestamp(createdAtMs), createdBy]),
+    [{ title: "Name" }, { title: "Created" }, { title: "Created By" }, { title: "Last Used" }],
+    tokens.map(({ name, createdAtMs, createdBy, lastUsedMs }) => [
+      name,
+      timestamp(createdAtMs),
+      createdBy,
+      timestamp(lastUsedMs ?? undefined),
+    ]),
     width,
   );
 }
