@@ -40,8 +40,7 @@ export class Imds {
   async readPrefixes(): Promise<PrefixReading> {
     try {
       const mac = await this.#pickMac();
-      // The listing tells "none" from "not known": a key that is not in it is no prefix, a listing that fails is no news.
-      const keys = new Set((await this.#must(`${macs}/${mac}/`)).split("\n"));
+      const keys = await this.#keys(mac);
       const [ipv4, ipv6, facts] = await Promise.all([
         this.#prefixes(mac, "ipv4-prefix", keys),
         this.#prefixes(mac, "ipv6-prefix", keys),
@@ -57,7 +56,7 @@ export class Imds {
   async readInterface(): Promise<Result<InterfaceFacts>> {
     try {
       const mac = await this.#pickMac();
-      const keys = new Set((await this.#must(`${macs}/${mac}/`)).split("\n"));
+      const keys = await this.#keys(mac);
       return success(await this.#facts(mac, keys));
     } catch (error) {
       return { ok: false, failure: asFailure(error) };
@@ -94,6 +93,19 @@ export class Imds {
     }
     if (primary === undefined) throw malformed(`${macs}/`, "no interface with device number 0");
     return primary;
+  }
+
+  /**
+   * What the interface's directory lists. It tells "none" from "not known": a key that is not in it is no prefix, a
+   * listing that fails or is not one is no news.
+   */
+  async #keys(mac: string): Promise<ReadonlySet<string>> {
+    const path = `${macs}/${mac}/`;
+    const keys = new Set((await this.#must(path)).split("\n"));
+    if (!["interface-id", "local-ipv4s", "subnet-id", "vpc-id"].every((key) => keys.has(key))) {
+      throw malformed(path, "not an interface's directory");
+    }
+    return keys;
   }
 
   async #facts(mac: string, keys: ReadonlySet<string>): Promise<InterfaceFacts> {

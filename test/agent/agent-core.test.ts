@@ -1,0 +1,423 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { InstanceReading } from "../../agent/core/enrolment.ts";
+import type { SessionSpec } from "../../protocol/specs.ts";
+import { ipv4Prefix, ipv6Prefix, known, pool, unknown } from "./fixture.ts";
+import { ec2InstanceId, emptyDisk, enrolledDisk, World } from "./world.ts";
+
+const connector = {
+  name: "aws-one",
+  mode: "active-active",
+  dns: { primary: "172.18.0.2" },
+  ipv6PoolMatch: "exact",
+} as const;
+const configured = { connector, "pool/pool1": pool(ipv4Prefix, ipv6Prefix) };
+
+function session(number: number, epoch = 1): Record<string, SessionSpec> {
+  const id = (base: number) => `00000000-0000-4000-8000-${String(base + number).padStart(12, "0")}`;
+  const spec = {
+    epoch,
+    device: id(5_000),
+    user: `user ${number}`,
+    pool: "pool1",
+    wireguardKey: "W".repeat(43),
+  };
+  return { [`session/${id(1_000)}`]: spec };
+}
+
+const keyOf = (entry: Record<string, unknown>) => Object.keys(entry)[0] ?? "";
+
+/** Enrolled, with its pool verified, and serving these sessions. */
+function active(...sessions: Record<string, SessionSpec>[]): World {
+  const world = new World(enrolledDisk());
+  world.reading = known(ipv4Prefix, ipv6Prefix);
+  return world.want(Object.assign({ ...configured }, ...sessions)).run({ kind: "start" });
+}
+
+describe("the way to Active", () => {
+  test("from an empty disk: keys, password, enrolment, prefixes, pools", () => {
+    const world = new World(emptyDisk()).run({ kind: "start" });
+    expect(world.disk.identity).toMatchObject({ is: "saved", record: { ec2InstanceId, enrolment: {} } });
+    expect(world.otp).toBeUndefined();
+    expect(world.status).toMatchObject({
+      status: "Online",
+      name: "aws-us-east-1-con-00001",
+      link: { state: "up" },
+    });
+    world.want(configured);
+    expect(Object.keys(world.conditions)).toContain("prefix.not-assigned");
+    world.reading = known(ipv4Prefix, ipv6Prefix);
+    world.run({ kind: "verify" });
+    expect(world.status.status).toBe("Active");
+    expect(world.conditions).toEqual({});
+    expect(world.observed.get("instance")).toMatchObject({ status: "Active", conditions: [] });
+    expect(world.observed.get("prefixes")).toMatchObject({ ipv4: [ipv4Prefix], ipv6: [ipv6Prefix] });
+    expect(world.observed.get("pool/pool1")).toMatchObject({ total: 16, leased: 0, free: 16 });
+  });
+
+  test("keys are on disk before anything is sent, and the enrolment before the password goes", () => {
+    const world = new World(emptyDisk()).run({ kind: "start" });
+    const order = world.done.map((effect) => effect.do);
+    const first = (name: (typeof order)[number]) => order.indexOf(name);
+    expect(first("makeIdentity")).toBeLessThan(first("dial"));
+    expect(first("saveEnrolment")).toBeLessThan(first("removeOtp"));
+  });
+
+  test("with everything saved it takes no time at all", () => {
+    const world = active();
+    expect(world.nowMs).toBe(1_000);
+    expect(world.status.status).toBe("Active");
+  });
+
+  test("no password: says so, looks for it, and goes on when it comes", () => {
+    const world = new World(emptyDisk());
+    world.otp = undefined;
+    world.run({ kind: "start" }).pass(60_000);
+    expect(world.status.status).toBe("Configured");
+    expect(Object.keys(world.conditions)).toEqual(["otp.missing"]);
+    expect(world.done.some((effect) => effect.do === "dial")).toBe(false);
+    world.otp = "late";
+    expect(world.pass(2_000).status.status).toBe("Online");
+  });
+
+  test("metadata that is silent at the start: waits for it, does not enrol without it", () => {
+    const world = new World(emptyDisk());
+    world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+    world.reading = unknown;
+    world.run({ kind: "start" }).pass(120_000);
+    expect(Object.keys(world.conditions)).toContain("enrol.document-missing");
+    expect(world.disk.identity.is).toBe("none");
+    world.instance = new World().instance;
+    world.reading = known();
+    expect(world.pass(31_000).status.status).toBe("Online");
+  });
+
+  test.each(["ip", "gateway"] as const)("a wrong %s is named before anything is dialled", (field) => {
+    const world = new World(emptyDisk());
+    const right = known();
+    if (right.is === "unknown") throw new Error("known");
+    const other = field === "ip" ? { primaryIpv4: "172.18.139.5" } : { subnetIpv4: "172.18.136.0/21" };
+    world.reading = { ...right, interface: { ...right.interface, ...other } };
+    world.run({ kind: "start" }).pass(60_000);
+    const text = world.conditions[`parameters.${field}-mismatch`]?.text;
+    expect(text).toContain(field === "ip" ? "right 172.18.139.5" : "right 172.18.136.1");
+    expect(world.status.status).toBe("Configured");
+    expect(world.done.some((effect) => effect.do === "dial")).toBe(false);
+  });
+});
+
+describe("refusals", () => {
+  test("a used password stops the link; another password is tried at once", () => {
+    const world = new World(emptyDisk());
+    world.refusal = "otp.used";
+    world.run({ kind: "start" }).pass(60_000);
+    expect(world.status.link).toEqual({ state: "stopped", code: "otp.used" });
+    expect(world.conditions["otp.used"]?.text).toContain("controller says no");
+    const dials = world.done.filter((effect) => effect.do === "dial").length;
+    expect(dials).toBe(1);
+    world.refusal = undefined;
+    world.otp = "two";
+    expect(world.pass(2_000).status.status).toBe("Online");
+    expect(world.conditions["otp.used"]).toBeUndefined();
+  });
+
+  test("the controller may cure it: tried again after a quarter of an hour", () => {
+    const world = new World(emptyDisk());
+    world.refusal = "otp.unknown";
+    world.run({ kind: "start" }).pass(60_000);
+    world.refusal = undefined;
+    expect(world.pass(14 * 60_000 - 1_000).isLinked).toBe(false);
+    expect(world.pass(2_000).isLinked).toBe(true);
+  });
+
+  test("an identity that was removed enrols again with a new password", () => {
+    const world = active();
+    world.otp = undefined;
+    world.refusal = "link.removed";
+    world.cut().pass(10_000);
+    expect(world.status.link).toMatchObject({ state: "stopped", code: "link.removed" });
+    expect(Object.keys(world.conditions)).toContain("otp.missing");
+    world.refusal = undefined;
+    world.otp = "two";
+    world.pass(2_000);
+    expect(world.done.findLast((effect) => effect.do === "prove")).toMatchObject({ plan: { as: "enrol" } });
+    expect(world.status.status).toBe("Active");
+  });
+});
+
+describe("identity", () => {
+  const elsewhere: InstanceReading = {
+    is: "known",
+    ec2InstanceId: "i-0e306ccdf94a1b202",
+    document: "{}",
+    documentSignature: "c2lnbmF0dXJlLXNpZ25hdHVyZQ==",
+    local: undefined,
+  };
+
+  test("a copied disk starts afresh and proves nothing with the other's key", () => {
+    const world = new World(enrolledDisk());
+    world.instance = elsewhere;
+    world.run({ kind: "start" });
+    expect(world.done).toContainEqual({ do: "startAfresh", ec2InstanceId: "i-0e306ccdf94a1b202" });
+    expect(world.done.some((effect) => effect.do === "dial" || effect.do === "prove")).toBe(false);
+  });
+
+  test("metadata that is silent: serves with the saved identity, and decides when it speaks", () => {
+    const world = new World(enrolledDisk());
+    world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+    world.run({ kind: "start" });
+    expect(world.isLinked).toBe(true);
+    world.instance = {
+      ...new World().instance,
+      ec2InstanceId: "i-0e306ccdf94a1b202",
+    } as typeof world.instance;
+    world.pass(31_000);
+    expect(world.done.some((effect) => effect.do === "startAfresh")).toBe(true);
+  });
+
+  test("an identity that cannot be read is not replaced; mended, it is used", () => {
+    const disk = { ...enrolledDisk(), identity: { is: "unreadable", detail: "it is empty" } as const };
+    const world = new World(disk).run({ kind: "start" }).pass(60_000);
+    expect(Object.keys(world.conditions)).toContain("identity.unreadable");
+    expect(world.done.some((effect) => effect.do === "makeIdentity" || effect.do === "dial")).toBe(false);
+    world.run({ kind: "reload", identity: enrolledDisk().identity });
+    expect(world.isLinked).toBe(true);
+  });
+
+  test("a full disk makes no identity; space makes one", () => {
+    const world = new World(emptyDisk());
+    world.diskFails = "store.full";
+    world.run({ kind: "start" }).pass(20_000);
+    expect(world.status.conditions).toMatchObject([{ code: "store.full", subject: "identity" }]);
+    world.diskFails = undefined;
+    expect(world.pass(6_000).status.status).toBe("Online");
+  });
+
+  test("an enrolment that cannot be saved keeps the password until it is", () => {
+    const world = new World(emptyDisk());
+    world.refusal = "link.throttled";
+    world.run({ kind: "start" });
+    world.refusal = undefined;
+    world.diskFails = "store.full";
+    world.pass(30_000);
+    expect(world.isLinked).toBe(true);
+    expect(world.otp).toBe("one");
+    world.diskFails = undefined;
+    world.pass(6_000);
+    expect(world.otp).toBeUndefined();
+    expect(world.disk.identity).toMatchObject({ record: { enrolment: { connector: "aws-one" } } });
+  });
+});
+
+describe("sessions", () => {
+  test("are granted, stored first, forwarded and reported", () => {
+    const one = session(1);
+    const world = active().want(one);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted", epoch: 1 });
+    expect(world.disk.leases.size).toBe(1);
+    expect(world.plans.at(-1)).toMatchObject({
+      routes: [ipv4Prefix, ipv6Prefix],
+      peers: [{ group: "staff" }],
+    });
+    expect(world.status).toMatchObject({ activeAgents: 1, sessions: 1 });
+    expect(world.observed.get("instance")).toMatchObject({ activeAgents: 1 });
+    world.want({ [keyOf(one)]: undefined });
+    expect(world.observed.has(keyOf(one))).toBe(false);
+    expect(world.plans.at(-1)?.peers).toEqual([]);
+  });
+
+  test("a write that fails refuses with the reason, and nothing is forwarded", () => {
+    const world = active();
+    world.diskFails = "store.full";
+    const one = session(1);
+    world.want(one);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "refused", code: "store.full" });
+    expect(Object.keys(world.conditions)).toContain("store.full");
+    expect(world.plans.at(-1)?.peers).toEqual([]);
+  });
+
+  test("a prefix that vanishes with leases in it: granted until it is certain, then quarantined, never freed", () => {
+    const one = session(1);
+    const world = active(one);
+    world.reading = known();
+    world.run({ kind: "verify" }).pass(9_000);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted" });
+    world.pass(15_000);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "ended", code: "lease.quarantined" });
+    expect(world.status.status).toBe("Online");
+    expect(Object.keys(world.conditions)).toContain("prefix.vanished");
+    expect(world.status.pools).toMatchObject([{ leased: 0, free: 0, quarantined: 1 }]);
+    expect(world.plans.at(-1)).toMatchObject({ routes: [], peers: [] });
+  });
+
+  test("a metadata service that fails, lies for a moment or flaps changes nothing for anybody", () => {
+    const one = session(1);
+    const world = active(one);
+    const untouched = () => {
+      expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted" });
+      expect(world.status.status).toBe("Active");
+    };
+    world.reading = unknown;
+    world.run({ kind: "verify" }).pass(3_600_000);
+    untouched();
+    for (let i = 0; i < 30; i++) {
+      world.reading = known("172.18.141.0/28");
+      world.run({ kind: "verify" }).pass(6_000);
+      world.reading = known(ipv4Prefix, ipv6Prefix);
+      world.run({ kind: "verify" }).pass(6_000);
+      untouched();
+    }
+  });
+});
+
+describe("restart", () => {
+  test("with the controller away it serves from disk, at once", () => {
+    const one = session(1);
+    const world = active(one);
+    const plan = world.plans.at(-1);
+    world.isControllerThere = false;
+    world.reading = unknown;
+    world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+    world.restart().run({ kind: "start" });
+    expect(world.plans.at(-1)).toEqual(plan);
+    expect(world.views.sessions()).toMatchObject([{ state: "granted" }]);
+    expect(world.status.status).toBe("Offline");
+    world.isControllerThere = true;
+    world.pass(60_000);
+    expect(world.status.status).toBe("Active");
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted" });
+  });
+
+  test("a drain by hand survives it, an administrator's comes from the controller again", () => {
+    const world = active().want({ drain: { sinceMs: 5 } });
+    world.run({ kind: "hold", reason: "cli", isOn: true });
+    expect(world.status).toMatchObject({ status: "Draining", drain: ["admin", "cli"] });
+    world.restart().run({ kind: "start" });
+    expect(new Set(world.status.drain)).toEqual(new Set(["cli", "admin"]));
+    world.want({ drain: undefined });
+    expect(world.status.drain).toEqual(["cli"]);
+    world.run({ kind: "hold", reason: "cli", isOn: false });
+    expect(world.status).toMatchObject({ status: "Active", drain: [] });
+    expect(world.restart().run({ kind: "start" }).status.drain).toEqual([]);
+  });
+
+  test("stopping says no goodbye and does not dial again", () => {
+    const world = active().run({ kind: "stop" });
+    expect(world.done.at(-1)?.do === "note" || world.done.some((effect) => effect.do === "hangUp")).toBe(
+      true,
+    );
+    expect(world.sent.some(({ type }) => type === "goodbye")).toBe(false);
+    const dials = world.done.filter((effect) => effect.do === "dial").length;
+    world.pass(60_000);
+    expect(world.done.filter((effect) => effect.do === "dial").length).toBe(dials);
+  });
+});
+
+describe("frames", () => {
+  test("an entry that is malformed is a breach: nothing of the change is applied, and the link is dialled anew", () => {
+    const world = active();
+    world.say({
+      type: "state",
+      from: 1,
+      to: 2,
+      part: 0,
+      last: true,
+      set: [
+        ["drain", { sinceMs: 1 }],
+        ["pool/pool2", { group: "staff", leaseMinutes: 0, ipv4: [], ipv6: [] }],
+      ],
+      remove: [],
+    });
+    expect(world.status.drain).toEqual([]);
+    expect(world.notes).toContainEqual({
+      is: "breach",
+      where: expect.stringContaining("pool/pool2: leaseMinutes"),
+    });
+    expect(world.isLinked).toBe(false);
+    expect(world.pass(60_000).status.status).toBe("Active");
+  });
+
+  test("entries of kinds that only a newer controller knows are ignored and counted", () => {
+    const world = active().want({ "quota/pool1": { bytes: 5 } });
+    expect(world.notes).toContainEqual({ is: "ignored", entries: 1 });
+    expect(world.status.status).toBe("Active");
+  });
+
+  test("however frames are lost and repeated, both sides end up with the same", () => {
+    const change = fc.record({
+      number: fc.integer({ min: 0, max: 5 }),
+      isThere: fc.boolean(),
+      passMs: fc.integer({ min: 0, max: 3_000 }),
+    });
+    const fates = fc.infiniteStream(fc.constantFrom<0 | 1 | 2>(1, 1, 1, 0, 2));
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 25 }), fates, (changes, fate) => {
+        const world = active();
+        world.copies = () => fate.next().value ?? 1;
+        for (const { number, isThere, passMs } of changes) {
+          const entry = session(number);
+          world.want(isThere ? entry : { [keyOf(entry)]: undefined }).pass(passMs);
+        }
+        world.copies = () => 1;
+        world.pass(60_000);
+        const wanted = [...world.desired.keys()].filter((name) => name.startsWith("session/")).sort();
+        const told = [...world.observed.keys()].filter((name) => name.startsWith("session/")).sort();
+        expect(told).toEqual(wanted);
+        for (const name of told) expect(world.observed.get(name)).toMatchObject({ outcome: "granted" });
+        expect(world.disk.desired).toEqual(world.desired);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("the data path", () => {
+  test("that fails is tried again, with the command that failed in the condition, and Active waits for it", () => {
+    const world = new World(enrolledDisk());
+    world.dataPathFails = true;
+    world.reading = known(ipv4Prefix, ipv6Prefix);
+    world.want(configured).run({ kind: "start" }).pass(5_000);
+    expect(world.status.status).toBe("Online");
+    expect(world.conditions["datapath.failing"]?.text).toContain("nft -f rules");
+    const tries = world.done.filter((effect) => effect.do === "apply").length;
+    expect(tries).toBeGreaterThan(3);
+    expect(tries).toBeLessThan(8);
+    world.dataPathFails = false;
+    expect(world.pass(30_000).status.status).toBe("Active");
+  });
+
+  test("many sessions at once are few applies", () => {
+    const sessions = Array.from({ length: 16 }, (_, number) => session(number));
+    const world = active(...sessions);
+    expect(world.status.activeAgents).toBe(16);
+    expect(world.done.filter((effect) => effect.do === "apply").length).toBeLessThan(6);
+  });
+});
+
+test("results of effects that nobody waits for are dropped", () => {
+  const world = active(session(1));
+  const before = JSON.stringify(world.status);
+  world.run(
+    { kind: "prefixesRead", effectId: 9_999, reading: known() },
+    { kind: "instanceRead", effectId: 9_999, reading: { is: "unknown", why: "imds.failing", detail: "" } },
+    {
+      kind: "applied",
+      effectId: 9_999,
+      result: { ok: true, value: { routes: [], peers: 0, inSync: false } },
+    },
+    { kind: "stored", part: "leases", effectId: 9_999, why: "store.full" },
+    { kind: "stored", part: "memory", effectId: 9_999, why: "store.full" },
+    { kind: "otpSeen", effectId: 9_999, mark: "x" },
+    { kind: "activityRead", effectId: 9_999, seen: new Map() },
+  );
+  expect(JSON.stringify(world.status)).toBe(before);
+});
+
+test("a wall clock that is set is told, and changes nothing", () => {
+  const world = active(session(1));
+  const now = { monotonicMs: world.nowMs, wallMs: world.now.wallMs + 3_600_000 };
+  world.agent.handle({ kind: "tick" }, now);
+  const conditions = world.agent.views(() => now).status().conditions;
+  expect(conditions).toMatchObject([{ code: "clock.stepped", text: expect.stringContaining("3600") }]);
+  expect(world.views.sessions()).toMatchObject([{ state: "granted" }]);
+});
