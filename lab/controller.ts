@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Secret } from "../protocol/secret.ts";
 import { Administrator } from "./admin.ts";
@@ -42,9 +42,8 @@ export async function startController(
     freePort(),
     writeRegionCertificates(awsFolder, [signer]),
   ]);
-  const token = await createToken(stateFolder);
   const tokenFile = join(folder, "admin.token");
-  writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
+  const token = await createToken(stateFolder, tokenFile);
   const listen = ["--listen", `127.0.0.1:${port}`, "--state-dir", stateFolder];
   const tls = ["--tls-cert", files.certificate, "--tls-key", files.privateKey];
   const process = new Process({
@@ -77,18 +76,13 @@ async function answers({ admin }: LabController): Promise<boolean> {
 }
 
 /** As an operator makes the first one: on the controller's own host, before there is anyone to ask over the API. */
-async function createToken(stateFolder: string): Promise<string> {
-  const args = [scripts.controller, "token", "create", "--state-dir", stateFolder, "--name", "lab"];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    output += chunk.toString();
+async function createToken(stateFolder: string, tokenFile: string): Promise<string> {
+  const what = ["token", "create", "--state-dir", stateFolder, "--name", "lab", "--out", tokenFile];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  execFile(process.execPath, [scripts.controller, ...what], (error, _output, errors) => {
+    if (error === null) resolve();
+    else reject(new Error(`the first admin token could not be created: ${errors}`, { cause: error }));
   });
-  child.stderr.on("data", (chunk: Buffer) => {
-    errors += chunk.toString();
-  });
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  if (code !== 0) throw new Error(`the first admin token could not be created: ${errors}`);
-  return output.trim();
+  await promise;
+  return readFileSync(tokenFile, "utf8").trim();
 }

@@ -32,6 +32,8 @@ export interface InstanceOptions {
   readonly controllerUrl: string;
   readonly caFile: string;
   readonly otp: string;
+  /** A cron expression. */
+  readonly prefixSchedule: string;
   /** What is to differ from the nth instance of the lab's VPC. */
   readonly ec2?: Partial<Instance>;
   readonly onExit?: ProcessOptions["onExit"];
@@ -49,10 +51,11 @@ export async function launchInstance(options: InstanceOptions): Promise<LabInsta
   writeFileSync(otpFile, options.otp, { mode: 0o600 });
   const parametersFile = join(folder, "enroll.yaml");
   const health = `127.0.0.1:${await freePort()}`;
-  const { controllerUrl: controller, caFile } = options;
+  const { controllerUrl: controller, caFile, prefixSchedule } = options;
   const [{ localIpv4s, subnetIpv4CidrBlock }] = ec2.interfaces;
   const [ip] = localIpv4s;
-  const parameters = { controller, ip, gateway: routerOf(subnetIpv4CidrBlock), otpFile, caFile, health };
+  const gateway = routerOf(subnetIpv4CidrBlock);
+  const parameters = { controller, ip, gateway, otpFile, caFile, health, prefixSchedule };
   writeFileSync(parametersFile, stringify(parameters), { mode: 0o600 });
   const socket = join(folder, "agent.sock");
   const files = ["--parameters", parametersFile, "--state-dir", stateFolder, "--socket", socket];

@@ -6,7 +6,7 @@ import { type LabController, startController } from "./controller.ts";
 import { type LabDevice, startDevice } from "./device.ts";
 import type { Instance } from "./imds/instance.ts";
 import { type LabInstance, launchInstance } from "./instance.ts";
-import { connectorName, type DevicePlan, groups, planDevices, planInstances } from "./plan.ts";
+import { connectorName, type DevicePlan, groups, planInstances } from "./plan.ts";
 import type { Process } from "./process.ts";
 import { type Lack, lacks } from "./readiness.ts";
 import { waitFor } from "./wait.ts";
@@ -14,15 +14,17 @@ import { waitFor } from "./wait.ts";
 export interface LabOptions {
   /** Everything the lab writes; made if need be, and left there. */
   readonly folder: string;
-  readonly instances?: number;
-  readonly devices?: number;
   /** Told of every step, and of every process that ended by itself. */
   readonly say?: (text: string) => void;
+  /** How often agents read their prefixes when nothing calls for it; more often than in production by default. */
+  readonly prefixSchedule?: string;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
 }
 
 export const region = "us-east-1";
+/** How long a process may take to end before it is killed. */
+const stopWithinMs = 3_000;
 const dns = { primary: "172.18.0.2" };
 
 /** A controller, the instances of one active-active connector, and devices of two groups: all real processes. */
@@ -34,28 +36,23 @@ export class Lab implements AsyncDisposable {
   readonly devices: LabDevice[] = [];
   /** Every one-time password and join code that was made: what no log may hold. */
   readonly secrets: string[] = [];
-  readonly #say: (text: string) => void;
+  readonly #options: LabOptions;
 
-  private constructor(
-    folder: string,
-    signer: RegionSigner,
-    controller: LabController,
-    say: (text: string) => void,
-  ) {
-    this.folder = folder;
+  private constructor(options: LabOptions, signer: RegionSigner, controller: LabController) {
+    this.folder = options.folder;
     this.signer = signer;
     this.controller = controller;
-    this.#say = say;
+    this.#options = options;
   }
 
   /** The controller with its connector and groups; no instance and no device yet. */
-  static async start(options: Pick<LabOptions, "folder" | "say" | "signal">): Promise<Lab> {
+  static async start(options: LabOptions): Promise<Lab> {
     const { folder, signal, say = () => {} } = options;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const signer = await createRegionSigner(region);
     const onExit = teller(say, "controller");
     const controller = await startController(join(folder, "controller"), signer, { onExit, signal });
-    const lab = new Lab(folder, signer, controller, say);
+    const lab = new Lab(options, signer, controller);
     say(`controller ${controller.url}`);
     await lab.#createConnector();
     say(`active-active connector "${connectorName}", groups ${groups.map(({ group }) => group).join(", ")}`);
@@ -80,9 +77,10 @@ export class Lab implements AsyncDisposable {
       signer: over.signer ?? this.signer,
       controllerUrl: this.controller.url,
       caFile: this.controller.caFile,
+      prefixSchedule: this.#options.prefixSchedule ?? "*/5 * * * * *",
       otp: over.otp ?? (await this.createOtp()),
       ...(over.ec2 === undefined ? {} : { ec2: over.ec2 }),
-      onExit: teller(this.#say, name),
+      onExit: teller(this.#options.say, name),
     });
     this.instances.push(instance);
     return instance;
@@ -105,7 +103,7 @@ export class Lab implements AsyncDisposable {
       controllerUrl: this.controller.url,
       caFile: this.controller.caFile,
       code: secret,
-      onExit: teller(this.#say, plan.name),
+      onExit: teller(this.#options.say, plan.name),
     });
     this.devices.push(device);
     return device;
@@ -142,7 +140,10 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.processes.map((process) => process.stop(3_000)));
+    // Those who dial first: nobody is left to wonder where the controller has gone.
+    const members = [...this.devices, ...this.instances].map(({ process }) => process.stop(stopWithinMs));
+    await Promise.all(members);
+    await this.controller.process.stop(stopWithinMs);
     await Promise.all(this.instances.map(({ imds }) => imds[Symbol.asyncDispose]()));
   }
 
@@ -172,33 +173,9 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** The whole of it: instances with their pools, and devices, which attach as soon as there is an instance for them. */
-export async function startLab(options: LabOptions): Promise<Lab> {
-  const { signal, say = () => {} } = options;
-  const lab = await Lab.start(options);
-  try {
-    const plans = planInstances(options.instances ?? 3);
-    const launched = await Promise.all(plans.map((plan) => lab.launch(plan)));
-    say(`${launched.length} instances launched, their prefixes assigned`);
-    const devices = planDevices(options.devices ?? 10).map((plan) => lab.addDevice(plan));
-    await Promise.all(devices);
-    say(`${devices.length} devices started with their join codes`);
-    await Promise.all(
-      launched.map(async (instance) => {
-        const { name } = await lab.configurePools(instance, signal);
-        say(`${name} enrolled, its pools configured`);
-      }),
-    );
-    return lab;
-  } catch (error) {
-    await lab[Symbol.asyncDispose]();
-    throw error;
-  }
-}
-
-function teller(say: (text: string) => void, name: string) {
+function teller(say: LabOptions["say"], name: string) {
   return (how: { code: number | null; signal: string | null }, willRestart: boolean) => {
     const end = how.signal === null ? `exited with ${how.code}` : `was ended by ${how.signal}`;
-    say(`${name} ${end}${willRestart ? ", starting it again" : "; it stays down"}`);
+    say?.(`${name} ${end}${willRestart ? ", starting it again" : "; it stays down"}`);
   };
 }

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import yargs from "yargs";
 import { exitCodes } from "../protocol/node/text.ts";
-import { startLab } from "./lab.ts";
 import { servePlays } from "./play-server.ts";
 import { keepRunFolder, makeRunFolder, removeRunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import { showLive, showOnce } from "./show.ts";
+import { startLab } from "./start.ts";
 
 const purpose = `$0
 
@@ -36,6 +36,8 @@ process.stdout.on("error", () => stop.abort());
 const starter = process.ppid;
 setInterval(() => process.ppid === starter || stop.abort(), 1_000).unref();
 
+/** How long the lab may take until it carries traffic, from here. */
+const readyByMs = performance.now() + 60_000;
 const screen = new Screen(process.stdout);
 const folder = makeRunFolder();
 screen.say(`run folder ${folder}`);
@@ -55,8 +57,8 @@ try {
 async function run(signal: AbortSignal): Promise<number> {
   const { instances, devices } = options;
   await using lab = await startLab({ folder, instances, devices, signal, say: (text) => screen.say(text) });
-  if (options.once) return await showOnce(lab, screen, signal);
+  if (options.once) return await showOnce(lab, screen, { readyByMs, signal });
   await using _ = await servePlays(lab, join(folder, "lab.sock"));
-  await showLive(lab, screen, signal);
+  await showLive(lab, screen, { readyByMs, signal });
   return exitCodes.fine;
 }

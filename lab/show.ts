@@ -6,12 +6,15 @@ import type { Lab } from "./lab.ts";
 import type { Lack } from "./readiness.ts";
 import type { Screen } from "./screen.ts";
 
-/** How long the lab may take until it carries traffic. */
-const readyWithinMs = 60_000;
+interface Until {
+  /** When the lab should carry traffic, on the clock of `performance.now()`. */
+  readonly readyByMs: number;
+  readonly signal: AbortSignal;
+}
 
 /** Shows the instance list once all is well, or what is not. Answers the exit code. */
-export async function showOnce(lab: Lab, screen: Screen, signal: AbortSignal): Promise<number> {
-  const missing = await awaitReady(lab, screen, signal);
+export async function showOnce(lab: Lab, screen: Screen, until: Until): Promise<number> {
+  const missing = await awaitReady(lab, screen, until);
   screen.print(`\n${instanceTable(await lab.listInstances(), screen.width)}`);
   if (missing.length === 0) return exitCodes.fine;
   screen.print(`\n${troubles(lab, missing)}`);
@@ -19,8 +22,9 @@ export async function showOnce(lab: Lab, screen: Screen, signal: AbortSignal): P
 }
 
 /** Shows the instance list as it changes, until it is told to stop. */
-export async function showLive(lab: Lab, screen: Screen, signal: AbortSignal): Promise<void> {
-  const missing = await awaitReady(lab, screen, signal);
+export async function showLive(lab: Lab, screen: Screen, until: Until): Promise<void> {
+  const { signal } = until;
+  const missing = await awaitReady(lab, screen, until);
   if (missing.length > 0 && !signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
   screen.print(`\nHow to look further:\n${hints(lab)}\n\nCtrl-C ends everything.`);
   while (!signal.aborted) {
@@ -29,15 +33,15 @@ export async function showLive(lab: Lab, screen: Screen, signal: AbortSignal): P
   }
 }
 
-async function awaitReady(lab: Lab, screen: Screen, signal: AbortSignal): Promise<Lack[]> {
-  const endMs = performance.now() + readyWithinMs;
+async function awaitReady(lab: Lab, screen: Screen, until: Until): Promise<Lack[]> {
+  const { readyByMs, signal } = until;
   for (;;) {
     const missing = await lab.lacks();
     const { instances, devices } = lab;
     if (missing.length === 0) {
       screen.say(`${instances.length} instances Active, ${devices.length} devices attached`);
     }
-    if (missing.length === 0 || signal.aborted || performance.now() > endMs) return missing;
+    if (missing.length === 0 || signal.aborted || performance.now() > readyByMs) return missing;
     await sleep(50, undefined, { signal }).catch(() => undefined);
   }
 }
@@ -57,5 +61,5 @@ function troubles(lab: Lab, missing: readonly Lack[]): string {
     .filter(({ process }) => process === lab.controller.process || names.has(process.name))
     .map(({ process }) => `The end of ${process.logFile}:\n${process.tail(5).join("\n")}`);
   const list = missing.map(({ text }) => `  ${text}`).join("\n");
-  return [`Not ready after ${readyWithinMs / 1000} s:\n${list}`, ...logs].join("\n\n");
+  return [`Not ready:\n${list}`, ...logs].join("\n\n");
 }

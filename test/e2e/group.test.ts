@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LabInstance } from "../../lab/instance.ts";
-import { type Lab, startLab } from "../../lab/lab.ts";
+import type { Lab } from "../../lab/lab.ts";
+import { startLab } from "../../lab/start.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { logsIn, look, places, untilActive, untilCondition } from "./look.ts";
@@ -11,7 +13,7 @@ const folder = temporaryFolder();
 let lab: Lab;
 
 beforeAll(async () => {
-  lab = await startLab({ folder: folder.path, instances: 3, devices: 5 });
+  lab = await startLab({ folder: folder.path, instances: 3, devices: 5, prefixSchedule: "* * * * * *" });
   await untilActive(lab);
 });
 
@@ -92,6 +94,15 @@ test("a prefix that is taken away with leases in it: first missing, then gone, i
   const counts = (await look(losing, "pools"))?.find(({ name }) => name === "Pool1");
   expect(counts).toMatchObject({ free: 0, leased: 0 });
   expect(counts?.quarantined).toBeGreaterThan(0);
+  // Its sessions are served elsewhere, and the devices know.
+  const losingName = (await lab.viewOf(losing))?.name ?? "";
+  await until("moved", async () => {
+    const devices = await lab.listDevices();
+    return devices.every(({ session }) => session?.state === "attached" && session.instance !== losingName);
+  });
+  const held = () =>
+    lab.devices.map(({ stateFolder }) => readFileSync(join(stateFolder, "state.json"), "utf8"));
+  await until("known to the devices", () => held().every((state) => !state.includes(losingName)));
 });
 
 test("no log holds an OTP, a join code or the admin token", () => {
