@@ -98,7 +98,7 @@ describe("a pool is accepted", () => {
   });
 
   test("and reaches the agent at once, and only what changed", () => {
-    const { h, names, set } = setUp();
+    const { h, names } = setUp();
     const name = names[0] ?? "";
     const ec2 = new Ec2();
     const link = ec2.enrol(h, otpFor(h).secret);
