@@ -159,8 +159,14 @@ export class FakeAgent extends Client {
   readonly #free = new Map<string, number>();
   #addresses = 0;
 
-  become(status: "Online" | "Active" | "Draining", pools: Record<string, number>, ec2: Ec2): void {
+  /** Free addresses by pool, as it knows them from its disk before it has a link. */
+  offer(pools: Record<string, number>): this {
     for (const [pool, free] of Object.entries(pools)) this.#free.set(pool, free);
+    return this;
+  }
+
+  become(status: "Online" | "Active" | "Draining", pools: Record<string, number>, ec2: Ec2): void {
+    this.offer(pools);
     this.report({
       instance: {
         status,
