@@ -47,6 +47,8 @@ export async function serveReal(devices = 3): Promise<Served> {
     tls: { cert, key: privateKeyPem },
     awsCertificates,
     log: createLogger({ name: "test", level: "silent" }),
+    // Nobody comes back here: nothing is judged while a test looks at what was seeded.
+    settings: { settleMs: 600_000 },
   });
   stack.use(controller);
   const owned = stack.move();

@@ -1,0 +1,143 @@
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readServeConfig, type ServeFlags } from "../../controller/cli/serve-config.ts";
+import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
+import { send } from "./http.ts";
+
+const script = join(import.meta.dirname, "..", "..", "controller", "cli", "main.ts");
+
+/** A folder with a certificate, its key, a key of another, and a folder for AWS's certificates. */
+async function prepare() {
+  const folder = temporaryFolder();
+  const authority = await createAuthority();
+  const [server, other] = await Promise.all([
+    authority.issueServer(loopbackNames),
+    authority.issueServer(loopbackNames),
+  ]);
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder.path, name), text, { mode: 0o600 });
+    return join(folder.path, name);
+  };
+  const aws = join(folder.path, "aws");
+  mkdirSync(aws);
+  return {
+    folder,
+    aws,
+    file,
+    authority,
+    cert: file("server.pem", server.certificatePem),
+    key: file("server.key", server.privateKeyPem),
+    otherCert: file("other.pem", other.certificatePem),
+    otherKey: file("other.key", other.privateKeyPem),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+function problems(flags: ServeFlags): string[] {
+  const outcome = readServeConfig(flags);
+  return outcome.ok ? [] : outcome.problems.map(({ field, problem }) => `${field} ${problem}`);
+}
+
+test("options win over the file, and what neither names has a default", async () => {
+  using files = await prepare();
+  const config = files.file(
+    "controller.yaml",
+    `listen: "[::]:9443"\ntlsCert: ${files.cert}\ntlsKey: ${files.key}\nawsCertificates: ${files.aws}\nlogLevel: warn\n`,
+  );
+  expect(readServeConfig({ config, logLevel: "debug" })).toMatchObject({
+    ok: true,
+    value: {
+      host: "::",
+      port: 9443,
+      stateDir: "/var/lib/connector-controller",
+      awsCertificates: files.aws,
+      logLevel: "debug",
+      tls: {
+        cert: expect.stringContaining("BEGIN CERTIFICATE"),
+        key: expect.stringContaining("PRIVATE KEY"),
+      },
+    },
+  });
+});
+
+test("everything that is wrong is told at once", async () => {
+  using files = await prepare();
+  const config = files.file("controller.yaml", "listen: 8443\nlogLevl: info\nstateDir: ''\n");
+  expect(problems({ config })).toEqual([
+    "listen is a number",
+    "stateDir is too small or too short",
+    "logLevl is not a field",
+  ]);
+  expect(problems({ listen: "0.0.0.0:70000", tlsKey: "/nowhere.key", awsCertificates: "/nowhere" })).toEqual([
+    "listen has no such port",
+    "tlsKey cannot be read (ENOENT)",
+    "tlsCert is missing",
+    "awsCertificates cannot be read (ENOENT)",
+  ]);
+});
+
+test.each<[string, (files: Awaited<ReturnType<typeof prepare>>) => ServeFlags, string[]]>([
+  [
+    "the key of another certificate",
+    (f) => ({ tlsCert: f.cert, tlsKey: f.otherKey }),
+    ["tlsKey is not the key of tlsCert"],
+  ],
+  [
+    "a key in place of a certificate",
+    (f) => ({ tlsCert: f.key, tlsKey: f.key }),
+    ["tlsCert is no certificate"],
+  ],
+  [
+    "a certificate in place of a key",
+    (f) => ({ tlsCert: f.cert, tlsKey: f.cert }),
+    ["tlsKey is no private key"],
+  ],
+  [
+    "no certificate off loopback",
+    () => ({ listen: "0.0.0.0:8443" }),
+    ["tlsCert is missing, and 0.0.0.0 is not loopback"],
+  ],
+  ["no certificate on loopback", () => ({ listen: "127.0.0.1:8443" }), []],
+  ["a host without a port", () => ({ listen: "127.0.0.1" }), ["listen has the wrong form"]],
+  [
+    "a file that is a list",
+    (f) => ({ listen: "127.0.0.1:1", config: f.file("c.yaml", "- a\n") }),
+    ["config holds no fields"],
+  ],
+  ["an empty file", (f) => ({ listen: "127.0.0.1:1", config: f.file("c.yaml", "") }), []],
+])("judges %s", async (_, flags, expected) => {
+  using files = await prepare();
+  expect(problems({ awsCertificates: files.aws, ...flags(files) })).toEqual(expected);
+});
+
+test("serves over TLS, takes a renewed certificate on SIGHUP, and ends with 0 on SIGTERM", async () => {
+  using files = await prepare();
+  const child = spawn(
+    process.execPath,
+    [
+      ...[script, "serve", "--listen", "127.0.0.1:0", "--state-dir", join(files.folder.path, "state")],
+      ...["--tls-cert", files.cert, "--tls-key", files.key, "--aws-certificates", files.aws],
+    ],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    log += chunk.toString();
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  const port = await until("it to listen", () => /"port":(\d+)/.exec(log)?.[1]);
+  const http = { url: `https://127.0.0.1:${port}`, ca: files.authority.certificatePem, token: "none" };
+  expect((await send(http, "GET", "/readyz", { token: null })).status).toBe(200);
+  const renewed = await files.authority.issueServer(loopbackNames);
+  files.file("server.pem", renewed.certificatePem);
+  files.file("server.key", renewed.privateKeyPem);
+  child.kill("SIGHUP");
+  await until("the certificate to be replaced", () => log.includes("certificate replaced"));
+  expect((await send(http, "GET", "/livez", { token: null })).status).toBe(200);
+  child.kill("SIGTERM");
+  expect(await ended).toBe(0);
+});
