@@ -12,7 +12,7 @@ import type { ApiLimits } from "./api/limits.ts";
 import type { AdminPort } from "./core/admin.ts";
 import { ControllerCore } from "./core/core.ts";
 import type { Store } from "./core/ports.ts";
-import { type CoreSettings, coreDefaults } from "./core/settings.ts";
+import { type CoreSettings, settingsFrom } from "./core/settings.ts";
 import { Port } from "./port.ts";
 import { Running } from "./running.ts";
 
@@ -58,11 +58,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
   if (tls === undefined && !isLoopback(host)) {
     throw new Failure("admin.invalid", { field: "tls", problem: `needed to listen on ${host}` });
   }
+  const chosen = settingsFrom(settings ?? {});
+  if (!chosen.ok) throw chosen.failure;
   await using stack = new AsyncDisposableStack();
   const store = stack.use(options.store ?? openStore(options.stateDir));
   const core = new ControllerCore({
     saved: await store.load(),
-    settings: { ...coreDefaults, ...settings },
+    settings: chosen.value,
     makers,
     now: clock(),
   });

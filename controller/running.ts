@@ -68,7 +68,11 @@ export class Running implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writing;
+    // What was asked for before the stop is stored and answered.
+    while (this.#writing !== undefined) {
+      await this.#writing;
+      this.driver.flush();
+    }
     this.driver[Symbol.dispose]();
     this.#links?.[Symbol.dispose]();
     for (const resolve of this.#answers.values()) resolve(failed("link.restarting"));
@@ -112,6 +116,7 @@ export class Running implements AsyncDisposable {
 
   async #write({ effectId, plan }: ControllerEffect & { do: "store" }): Promise<void> {
     const result = await this.#store.commit(plan);
+    this.#writing = undefined;
     if (result.ok) {
       this.#storeProblem = undefined;
       this.driver.post({ kind: "stored", effectId });

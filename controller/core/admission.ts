@@ -52,7 +52,7 @@ function decide(
       });
     }
     case "hello":
-      return whenStored(decideHello(request, world.model), (row) =>
+      return whenStored(decideHello(request, world.model, context.nowMs), (row) =>
         welcome(world, peer, request.role, row, undefined),
       );
   }
@@ -63,8 +63,8 @@ function whenStored<Row>(
   done: (row: Row, isNew: boolean) => void,
 ): Result<Decided> {
   if (!admission.ok) return admission;
-  const { plan, row } = admission.value;
-  return success({ plan, done: () => done(row, plan.audit.length > 0) });
+  const { plan, row, isNew } = admission.value;
+  return success({ plan, done: () => done(row, isNew) });
 }
 
 function welcome(

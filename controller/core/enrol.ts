@@ -10,6 +10,7 @@ import { type ConnectorRow, type InstanceRow, type OtpRow, type Plan, put } from
 
 /** Who came in, and what to store for it: nothing when it was in already. */
 export interface Admission<Row> {
+  readonly isNew: boolean;
   readonly plan: Plan;
   readonly row: Row;
 }
@@ -48,7 +49,7 @@ export function decideEnrol(
     (known === undefined ? capacityProblem(connector, model) : undefined);
   if (problem !== undefined) return refused(problem);
 
-  if (known !== undefined) return success(greetInstance(known, request.wireguardKey));
+  if (known !== undefined) return success(greetInstance(known, request.wireguardKey, nowMs));
   return success(admit(request, claims.value, otp, connector, context));
 }
 
@@ -177,6 +178,7 @@ function admit(
   };
   const use = { is: "used", identityKey: request.identityKey, by: name } as const;
   return {
+    isNew: true,
     row,
     plan: {
       changes: [

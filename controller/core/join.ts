@@ -19,7 +19,7 @@ export function decideJoin(
   if (problem !== undefined) return { ok: false, failure: problem };
   if (known !== undefined) {
     if (known.user === code.user && known.group === code.group) {
-      return success(greetDevice(known, request.wireguardKey));
+      return success(greetDevice(known, request.wireguardKey, nowMs));
     }
     return failed("code.other-user");
   }
@@ -42,7 +42,7 @@ export function decideJoin(
     after: row,
   };
   const plan = { changes: [put("device", row), put("deviceCode", { ...code, use })], audit: [audit] };
-  return success({ plan, row });
+  return success({ isNew: true, plan, row });
 }
 
 function codeProblem(

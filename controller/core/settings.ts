@@ -1,3 +1,5 @@
+import { failed, type Result, success } from "../../protocol/failures.ts";
+
 /** How the controller behaves in time and number. The defaults fit production; tests and the lab run faster. */
 export interface CoreSettings {
   /** How often agents and devices ping, ms. Fewer for devices: there are many more of them. */
@@ -34,3 +36,25 @@ export const coreDefaults: CoreSettings = {
 
 /** The heartbeat an operator may ask for: shorter floods the controller, longer hides a dead peer for minutes. */
 export const heartbeatBoundsMs = { min: 100, max: 60_000 } as const;
+
+/** The defaults with what was chosen otherwise. Fails with `admin.invalid` naming the field. */
+export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings> {
+  const settings = { ...coreDefaults, ...chosen };
+  const { min, max } = heartbeatBoundsMs;
+  for (const role of ["agent", "device"] as const) {
+    const ms = settings.heartbeatMs[role];
+    if (!Number.isInteger(ms) || ms < min || ms > max) {
+      return failed("admin.invalid", {
+        field: `heartbeatMs.${role}`,
+        problem: `${ms} is not ${min} to ${max}`,
+      });
+    }
+  }
+  if (settings.silentHeartbeats < 2 || settings.silentHeartbeats > 10) {
+    return failed("admin.invalid", {
+      field: "silentHeartbeats",
+      problem: "2 to 10: one late ping is no silence",
+    });
+  }
+  return success(settings);
+}

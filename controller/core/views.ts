@@ -158,9 +158,9 @@ export type TokenCreated = z.infer<typeof TokenCreated>;
 export const AuditEntry = z.object({
   id: z.int().positive(),
   atMs: EpochMs,
-  /** `token:NAME`, `local`, `instance:NAME`, `device:ID`. */
+  /** `token:NAME`, `local`; `otp:ID` and `deviceCode:ID` for who came in; `instance/NAME` and `device/ID` for new keys. */
   actor: z.string(),
-  /** The command's name, or `instance.enrol`, `device.join`. */
+  /** The command's name, or `instance.enrol`, `device.join`, `wireguardKey.replace`. */
   action: z.string(),
   /** `kind/key` of what was changed: `connector/prod`, `instance/aws-us-vir-con-00008`. */
   subject: z.string(),

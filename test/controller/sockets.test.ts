@@ -5,7 +5,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { type Controller, startController } from "../../controller/controller.ts";
 import type { AdminCommand } from "../../controller/core/admin.ts";
-import { createRegionSigner, type RegionSigner, writeRegionCertificates } from "../../lab/certificates.ts";
+import {
+  type CertificateAuthority,
+  createAuthority,
+  createRegionSigner,
+  type RegionSigner,
+  writeRegionCertificates,
+} from "../../lab/certificates.ts";
 import { limits } from "../../protocol/limits.ts";
 import {
   type Challenge,
@@ -24,8 +30,8 @@ class Raw {
   readonly heard: ControllerMessage[] = [];
   closed: number | undefined;
 
-  constructor(url: string, path = "/link") {
-    this.socket = new WebSocket(`${url.replace("http", "ws")}${path}`);
+  constructor(url: string, path = "/link", ca?: string) {
+    this.socket = new WebSocket(`${url.replace("http", "ws")}${path}`, ca === undefined ? {} : { ca });
     this.socket.on("message", (data) => this.heard.push(JSON.parse(data.toString())));
     this.socket.on("error", () => {});
     this.socket.on("close", (code) => {
@@ -314,6 +320,42 @@ describe("the link server", () => {
     const answer = await upgrade(small.port);
     expect(answer).toMatch(/^HTTP\/1\.1 429 /);
     expect(answer).toMatch(/Retry-After: \d+/);
+  });
+
+  test("speaks TLS, and serves a renewed certificate to new links while old ones stay", async () => {
+    using own = temporaryFolder();
+    const [old, renewed] = [await createAuthority(), await createAuthority()];
+    const issued = async (authority: CertificateAuthority) => {
+      const { certificatePem: cert, privateKeyPem: key } = await authority.issueServer(["127.0.0.1"]);
+      return { cert, key };
+    };
+    await using secure = await startController({
+      host: "127.0.0.1",
+      port: 0,
+      stateDir: own.path,
+      tls: await issued(old),
+      awsCertificates: own.path,
+      log: pino({ level: "silent" }),
+    });
+    const first = new Raw(secure.url, "/link", old.certificatePem);
+    await first.challenge();
+    secure.replaceCertificate(await issued(renewed));
+    await new Raw(secure.url, "/link", renewed.certificatePem).challenge();
+    await new Raw(secure.url, "/link", old.certificatePem).end();
+    expect(first.closed).toBeUndefined();
+  });
+
+  test("refuses heartbeats that would flood it or hide the dead", async () => {
+    const settings = { heartbeatMs: { agent: 10, device: 20_000 } };
+    const options = {
+      host: "127.0.0.1",
+      port: 0,
+      stateDir: folder.path,
+      tls: undefined,
+      awsCertificates: folder.path,
+      log: pino({ level: "silent" }),
+    };
+    await expect(startController({ ...options, settings })).rejects.toMatchObject({ code: "admin.invalid" });
   });
 
   test("refuses to listen on the network without TLS", async () => {
