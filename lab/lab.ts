@@ -37,12 +37,14 @@ export class Lab implements AsyncDisposable {
   /** Every one-time password and join code that was made: what no log may hold. */
   readonly secrets: string[] = [];
   readonly #options: LabOptions;
+  readonly #stopping = new AbortController();
 
   private constructor(options: LabOptions, signer: RegionSigner, controller: LabController) {
     this.folder = options.folder;
     this.signer = signer;
     this.controller = controller;
     this.#options = options;
+    options.signal?.addEventListener("abort", () => this.#stopping.abort());
   }
 
   /** The controller with its connector and groups; no instance and no device yet. */
@@ -70,17 +72,16 @@ export class Lab implements AsyncDisposable {
     over: { readonly otp?: string; readonly ec2?: Partial<Instance>; readonly signer?: RegionSigner } = {},
   ): Promise<LabInstance> {
     if (plan === undefined) throw new RangeError("no plan for the instance");
-    const name = `instance-${plan.ordinal}`;
     const instance = await launchInstance({
       plan,
-      folder: join(this.folder, name),
+      folder: join(this.folder, `instance-${plan.ordinal}`),
       signer: over.signer ?? this.signer,
       controllerUrl: this.controller.url,
       caFile: this.controller.caFile,
       prefixSchedule: this.#options.prefixSchedule ?? "*/5 * * * * *",
       otp: over.otp ?? (await this.createOtp()),
       ...(over.ec2 === undefined ? {} : { ec2: over.ec2 }),
-      onExit: teller(this.#options.say, name),
+      onExit: teller(this.#options.say, `agent-${plan.ordinal}`),
     });
     this.instances.push(instance);
     return instance;
@@ -110,9 +111,9 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Once it has enrolled, configures its pools with the prefixes that AWS assigned. */
-  async configurePools(instance: LabInstance, signal?: AbortSignal): Promise<InstanceView> {
+  async configurePools(instance: LabInstance): Promise<InstanceView> {
     const what = `instance ${instance.plan.ordinal} to enrol`;
-    const { name } = await waitFor(what, 60_000, () => this.viewOf(instance), signal);
+    const { name } = await waitFor(what, 60_000, () => this.viewOf(instance), this.#stopping.signal);
     return this.controller.admin.call("instance.pools.set", {
       params: { instance: name },
       body: instance.plan.pools as Record<string, { ipv4: string[]; ipv6: string[] }>,
@@ -140,6 +141,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
     // Those who dial first: nobody is left to wonder where the controller has gone.
     const members = [...this.devices, ...this.instances].map(({ process }) => process.stop(stopWithinMs));
     await Promise.all(members);

@@ -44,10 +44,8 @@ screen.say(`run folder ${folder}`);
 try {
   process.exitCode = await run(stop.signal);
 } catch (error) {
-  if (!stop.signal.aborted) {
-    screen.print(`The lab cannot go on: ${(error as Error).message}`);
-    process.exitCode = exitCodes.failed;
-  }
+  if (!stop.signal.aborted) screen.print(`The lab cannot go on: ${(error as Error).message}`);
+  process.exitCode = exitCodes.failed;
 } finally {
   if (options.keep) keepRunFolder(folder);
   else removeRunFolder(folder);

@@ -17,7 +17,7 @@ export async function showOnce(lab: Lab, screen: Screen, until: Until): Promise<
   const missing = await awaitReady(lab, screen, until);
   screen.print(`\n${instanceTable(await lab.listInstances(), screen.width)}`);
   if (missing.length === 0) return exitCodes.fine;
-  screen.print(`\n${troubles(lab, missing)}`);
+  if (!until.signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
   return exitCodes.failed;
 }
 
@@ -37,9 +37,10 @@ async function awaitReady(lab: Lab, screen: Screen, until: Until): Promise<Lack[
   const { readyByMs, signal } = until;
   for (;;) {
     const missing = await lab.lacks();
-    const { instances, devices } = lab;
     if (missing.length === 0) {
-      screen.say(`${instances.length} instances Active, ${devices.length} devices attached`);
+      screen.say(
+        `all is well: instances Active ${lab.instances.length}, devices attached ${lab.devices.length}`,
+      );
     }
     if (missing.length === 0 || signal.aborted || performance.now() > readyByMs) return missing;
     await sleep(50, undefined, { signal }).catch(() => undefined);
@@ -59,7 +60,7 @@ function troubles(lab: Lab, missing: readonly Lack[]): string {
   const names = new Set(missing.map(({ process }) => process));
   const logs = [lab.controller, ...lab.instances, ...lab.devices]
     .filter(({ process }) => process === lab.controller.process || names.has(process.name))
-    .map(({ process }) => `The end of ${process.logFile}:\n${process.tail(5).join("\n")}`);
+    .map(({ process }) => `The end of the log of ${process.name}:\n${process.tail(5).join("\n")}`);
   const list = missing.map(({ text }) => `  ${text}`).join("\n");
-  return [`Not ready:\n${list}`, ...logs].join("\n\n");
+  return [`Not ready:\n${list}`, ...logs, "With --keep the run folder stays, with all logs."].join("\n\n");
 }

@@ -4,8 +4,8 @@ import { Lab, type LabOptions } from "./lab.ts";
 import { planDevices, planInstances } from "./plan.ts";
 import { waitFor } from "./wait.ts";
 
-/** How long one step is waited for before the next one is taken without it, ms: who watches is told what is missing. */
-const patienceMs = 20_000;
+/** How long the instances are waited for before the devices start without them, ms: who watches is told who is missing. */
+const patienceMs = 30_000;
 
 /** The whole lab: instances with their pools, then the devices. */
 export async function startLab(
@@ -13,15 +13,19 @@ export async function startLab(
 ): Promise<Lab> {
   const { signal, say = () => {} } = options;
   const lab = await Lab.start(options);
+  const goOnAtMs = performance.now() + patienceMs;
+  const patience = () => Math.max(0, goOnAtMs - performance.now());
   try {
     for (const plan of planInstances(options.instances ?? 3)) {
+      signal?.throwIfAborted();
       // One after the other, so that the nth instance gets the nth name.
       const instance = await lab.launch(plan);
-      await Promise.race([configure(lab, instance, options), sleep(patienceMs, undefined, { ref: false })]);
+      await Promise.race([configure(lab, instance, options), sleep(patience(), undefined, { ref: false })]);
     }
     // An instance that is Active before the others would get all the devices that wait.
     const isActive = async () => (await lab.lacks()).length === 0;
-    await waitFor("all instances to be Active", patienceMs, isActive, signal).catch(() => {});
+    await waitFor("all instances to be Active", patience(), isActive, signal).catch(() => {});
+    signal?.throwIfAborted();
     const devices = planDevices(options.devices ?? 10).map((plan) => lab.addDevice(plan));
     await Promise.all(devices);
     say(`${devices.length} devices started with their join codes`);
@@ -32,12 +36,13 @@ export async function startLab(
   }
 }
 
-async function configure(lab: Lab, instance: LabInstance, options: LabOptions): Promise<void> {
-  const { signal, say = () => {} } = options;
+/** Goes on in the background when nobody waits for it any more. */
+async function configure(lab: Lab, instance: LabInstance, { say = () => {} }: LabOptions): Promise<void> {
   try {
-    const { name } = await lab.configurePools(instance, signal);
+    const { name } = await lab.configurePools(instance);
     say(`${name} enrolled, its prefixes assigned and its pools configured`);
   } catch (error) {
-    if (signal?.aborted !== true) say(`instance ${instance.plan.ordinal}: ${(error as Error).message}`);
+    if ((error as Error).name !== "AbortError")
+      say(`instance ${instance.plan.ordinal}: ${(error as Error).message}`);
   }
 }

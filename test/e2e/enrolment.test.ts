@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createRegionSigner } from "../../lab/certificates.ts";
 import type { LabInstance } from "../../lab/instance.ts";
 import { Lab, region } from "../../lab/lab.ts";
@@ -7,6 +7,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { connector, logsIn, look, untilCondition } from "./look.ts";
 
 /** Real controller, real agents: what `connector status` shows of every refusal. */
+vi.setConfig({ testTimeout: 60_000 });
 const folder = temporaryFolder();
 let lab: Lab;
 let good: LabInstance;

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { LabInstance } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { startLab } from "../../lab/start.ts";
@@ -9,6 +9,7 @@ import { until } from "../support/until.ts";
 import { logsIn, look, places, untilActive, untilCondition } from "./look.ts";
 
 /** One group of real processes, to which one thing after the other happens. */
+vi.setConfig({ testTimeout: 60_000 });
 const folder = temporaryFolder();
 let lab: Lab;
 

@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { until } from "../support/until.ts";
+
+/** `npm start` as a person runs it: scripts, processes, signals. Run folders go to a folder of the test's own. */
+vi.setConfig({ testTimeout: 90_000 });
+const root = join(import.meta.dirname, "..", "..");
+let temporary: string;
+const started = new Set<ChildProcess>();
+
+beforeAll(() => {
+  temporary = mkdtempSync(join(tmpdir(), "e2e-"));
+});
+
+afterEach(() => {
+  for (const child of started) child.kill("SIGKILL");
+  started.clear();
+});
+
+afterAll(() => rmSync(temporary, { recursive: true, force: true }));
+
+test("npm start -- --once: the table, exit 0, nothing left", async () => {
+  const lab = start("npm", "start", "--silent", "--", "--once");
+  expect(await lab.ended, lab.output()).toEqual({ code: 0, signal: null });
+  const table = lab.output().split("\n\n")[1]?.split("\n").slice(0, 4).join("\n") ?? "";
+  expect(masked(table)).toMatchInlineSnapshot(`
+    "Name                  Provider Instance Id  Status  Management IP  Active Agents  User Group Associations  Version  Up Since
+    aws-us-vir-con-00001  i-0e306ccdf94a1b201   Active  172.18.139.4               N  Pool1                    X.Y.Z    TIME
+    aws-us-vir-con-00002  i-0e306ccdf94a1b202   Active  172.18.139.5               N  Pool1 +1                 X.Y.Z    TIME
+    aws-us-vir-con-00003  i-0e306ccdf94a1b203   Active  172.18.139.6               N  Pool1                    X.Y.Z    TIME"
+  `);
+  const agents = [...table.matchAll(/ {2,}(\d+) {2}Pool1/g)].map(([, count]) => Number(count));
+  expect(agents.reduce((sum, count) => sum + count)).toBe(10);
+  expect(readdirSync(temporary)).toEqual([]);
+});
+
+test("live: lines to copy work, AWS can be played, Ctrl-C ends everything", async () => {
+  const lab = await startSmall();
+  const socket = /status --socket (\S+)/.exec(lab.output())?.[1] ?? "";
+  const status = await run("agent/cli/main.ts", "status", "--socket", socket);
+  expect(status.output).toContain("Active");
+  const listed = await run("lab/control.ts", "list");
+  const pids = [...listed.output.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid));
+  expect(pids).toHaveLength(3);
+  expect((await run("lab/control.ts", "kill", "agent-1")).output).toContain("started again");
+  await until("told of the end", () =>
+    lab.output().includes("agent-1 was ended by SIGKILL, starting it again"),
+  );
+  expect((await run("lab/control.ts", "stop", "nobody")).code).toBe(1);
+  // A terminal signals the whole group: the starting process and the lab.
+  process.kill(-(lab.child.pid ?? 0), "SIGINT");
+  expect(await lab.ended, lab.output()).toEqual({ code: 0, signal: null });
+  await until("no process", () => pids.every((pid) => !isAlive(pid)));
+  expect(readdirSync(temporary)).toEqual([]);
+});
+
+test("killed: its processes end with it, and the next start takes away what it left", async () => {
+  const lab = await startSmall();
+  const listed = await run("lab/control.ts", "list");
+  const pids = [...listed.output.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid));
+  process.kill(childOf(lab.child.pid ?? 0), "SIGKILL");
+  await lab.ended;
+  await until("no process", () => pids.every((pid) => !isAlive(pid)));
+  const [left] = readdirSync(temporary);
+  expect(left).toMatch(/^connector-lab-/);
+  const next = await startSmall();
+  expect(existsSync(join(temporary, left ?? ""))).toBe(false);
+  // The one who started it is killed: the lab notices, and ends.
+  const pid = childOf(next.child.pid ?? 0);
+  next.child.kill("SIGKILL");
+  await until("no process", () => !isAlive(pid));
+  expect(readdirSync(temporary)).toEqual([]);
+});
+
+async function startSmall() {
+  const lab = start(
+    process.execPath,
+    join(root, "scripts", "run.mjs"),
+    "lab/main.ts",
+    "--instances",
+    "1",
+    "--devices",
+    "1",
+  );
+  await until("the list", () => /Name .*Provider Instance Id/.test(lab.output()), 60_000);
+  return lab;
+}
+
+async function run(script: string, ...args: string[]) {
+  const { ended, output } = start(process.execPath, join(root, script), ...args);
+  return { ...(await ended), output: output() };
+}
+
+function start(command: string, ...args: string[]) {
+  const env = { ...process.env, TMPDIR: temporary };
+  const child = spawn(command, args, { cwd: root, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  started.add(child);
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+  }
+  const { promise: ended, resolve } = Promise.withResolvers<{ code: number | null; signal: string | null }>();
+  child.once("exit", (code, signal) => resolve({ code, signal }));
+  return { child, output: () => text, ended };
+}
+
+/** The lab, which the starting process runs as its only child (proc_pid_task_children). */
+function childOf(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0]);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
+  } catch {
+    return false;
+  }
+}
+
+function masked(table: string): string {
+  return table
+    .replace(/\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}Z/g, "TIME")
+    .replace(/\d+(?= {2}Pool1)/g, "N")
+    .replace(/\d+\.\d+\.\d+(?= +TIME)/g, "X.Y.Z");
+}
