@@ -57,11 +57,10 @@ export class LeaseBook {
     return this.table.byHolder(holderKey(device, pool));
   }
 
-  /** Leases a session its device's former address if that can be had, else the one unused for longest. */
-  grant(claim: Claim, now: Instant): Lease | FailureCode {
+  /** Leases a session its device's `former` address if that can be had, else the one unused for longest. */
+  grant(claim: Claim, former: Lease | undefined, now: Instant): Lease | FailureCode {
     const pool = this.pools.get(claim.pool);
     if (pool === undefined) return this.pools.isConfigured ? "pool.unknown" : "pool.unverified";
-    const former = this.find(claim.device, claim.pool);
     const canReturn =
       former !== undefined && former.row.state !== "leased" && this.pools.queueOf(former) === pool;
     if (canReturn) return this.extend(former, claim, now);
@@ -219,7 +218,7 @@ export class LeaseBook {
 
   #touch(lease: Lease): void {
     this.#changes.pools.add(lease.pool);
-    this.#changes.holders.add(holderKey(lease.row.device, lease.pool));
+    if (lease.row.state === "cooling") this.#changes.holders.add(lease.holder);
     if (lease.row.session !== undefined) this.#changes.sessions.add(lease.row.session.id);
   }
 

@@ -165,12 +165,12 @@ export class LeaseSessions {
       }
       this.#book.cool(lease, undefined, now);
     }
-    const granted = this.#grant(session, now);
+    const granted = this.#grant(session, lease, now);
     if (typeof granted === "string") this.#wait(session, granted);
     else this.#settle(session, { kind: "holding", lease: granted });
   }
 
-  #grant(session: Session, now: Instant): Lease | FailureCode {
+  #grant(session: Session, former: Lease | undefined, now: Instant): Lease | FailureCode {
     const { writes } = this.#book;
     if (writes.retryAtMs !== undefined && writes.failing !== undefined) return writes.failing;
     if (!this.#recovery.isOver) {
@@ -179,7 +179,7 @@ export class LeaseSessions {
       const known = this.#recovery.mayRebuild ? this.#book.rebuild(pair, claimOf(session), now) : undefined;
       return known ?? "store.corrupt";
     }
-    return this.#book.grant(claimOf(session), now);
+    return this.#book.grant(claimOf(session), former, now);
   }
 
   /** Ends the session that has the lease now, unless it came with the same input and is at least as high. */

@@ -10,6 +10,8 @@ export type Standing = "verified" | "unverified" | "unconfigured";
 /** One pair that was ever leased, in whatever state: the row in memory, and what is known about it on disk. */
 export interface Lease extends Pair, Due, Queued<Lease> {
   readonly pool: string;
+  /** `device/pool` of its row, made once: it is asked for at every turn. */
+  holder: string;
   row: LeaseRow;
   /** The row that was last confirmed on disk. */
   disk: LeaseRow | undefined;
@@ -43,6 +45,7 @@ export class LeaseTable {
       ipv4: pair.ipv4,
       ipv6: pair.ipv6,
       pool: row.pool,
+      holder: holderKey(row.device, row.pool),
       row,
       disk: undefined,
       before: undefined,
@@ -58,7 +61,7 @@ export class LeaseTable {
     this.#leases.add(lease);
     if (pair.ipv4 !== undefined) this.#byAddress.set(pair.ipv4, lease);
     if (pair.ipv6 !== undefined) this.#byAddress.set(pair.ipv6, lease);
-    this.#byHolder.set(holderKey(row.device, row.pool), lease);
+    this.#byHolder.set(lease.holder, lease);
     return lease;
   }
 
@@ -73,14 +76,15 @@ export class LeaseTable {
   replace(lease: Lease, row: LeaseRow): void {
     if (row.device !== lease.row.device) {
       this.#unhold(lease);
-      this.#byHolder.set(holderKey(row.device, row.pool), lease);
+      lease.holder = holderKey(row.device, row.pool);
+      this.#byHolder.set(lease.holder, lease);
     }
     lease.row = row;
   }
 
   /** The lease becomes the one its device comes back to. */
   hold(lease: Lease): void {
-    this.#byHolder.set(holderKey(lease.row.device, lease.pool), lease);
+    this.#byHolder.set(lease.holder, lease);
   }
 
   hasAddressOf(pair: Pair): boolean {
@@ -99,8 +103,7 @@ export class LeaseTable {
   }
 
   #unhold(lease: Lease): void {
-    const key = holderKey(lease.row.device, lease.pool);
-    if (this.#byHolder.get(key) === lease) this.#byHolder.delete(key);
+    if (this.#byHolder.get(lease.holder) === lease) this.#byHolder.delete(lease.holder);
   }
 }
 

@@ -13,7 +13,6 @@ import type {
 } from "./lease-inputs.ts";
 import { LeaseRecovery } from "./lease-recovery.ts";
 import { LeaseSessions } from "./lease-sessions.ts";
-import { holderKey } from "./lease-table.ts";
 import { defaultCoolDownMs, LeaseClock } from "./lease-time.ts";
 import { detachedLease, leaseView, outcomeOf, peerOf, sessionView } from "./lease-views.ts";
 import type { DataPathPeer } from "./ports.ts";
@@ -78,9 +77,8 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
   }
 
   *detachedKeys(): Iterable<string> {
-    for (const { row } of this.#book.table.all()) {
-      const key = holderKey(row.device, row.pool);
-      if (row.state === "cooling" && this.detached(key) !== undefined) yield key;
+    for (const { row, holder } of this.#book.table.all()) {
+      if (row.state === "cooling" && this.detached(holder) !== undefined) yield holder;
     }
   }
 
