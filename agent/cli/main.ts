@@ -14,4 +14,6 @@ else {
   }
   const { runCli } = await import("./program.ts");
   process.exitCode = await runCli(args, processWorld());
+  // A connection that a proxy keeps open must not keep a probe's process: once all is written, it ends.
+  process.stdout.write("", () => setTimeout(() => process.exit(), 50).unref());
 }

@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
@@ -15,6 +17,7 @@ import { start as startImds } from "../lab/imds-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { connector, silent } from "./cli-fixture.ts";
 
+const main = join(import.meta.dirname, "../../agent/cli/main.ts");
 const authority = await createAuthority();
 const instance = instanceNumbered(1);
 const [eni] = instance.interfaces;
@@ -238,4 +241,21 @@ test("judgements of what a test cannot easily make", () => {
     http: { ...done, status: 502 },
   };
   expect(judgeController(seen, nowMs).map(({ result }) => result)).toEqual(["ok", "ok", "warn", "warn"]);
+});
+
+test("the command ends even where somebody keeps the metadata connection open", async () => {
+  using folder = temporaryFolder();
+  const proxy = createHttpServer((_, response) => {
+    response.writeHead(403, { "content-type": "text/plain" }).end("x".repeat(10_000));
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const env = {
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+  };
+  const args = [main, "check", "--parameters", join(folder.path, "none"), "--state-dir", folder.path];
+  const ran = execFile(process.execPath, args, { env, timeout: 10_000 });
+  const [code] = (await once(ran, "exit")) as [number | null];
+  expect(code).toBe(1);
+  proxy.close();
+  proxy.closeAllConnections();
 });

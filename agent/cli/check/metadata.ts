@@ -11,10 +11,10 @@ export function judgeMetadata(
   local: readonly string[] | undefined,
 ): Line[] {
   if (reading.is === "unknown") {
-    const failure = new Failure(reading.why, { detail: reading.detail });
+    const line = lineOf("metadata", new Failure(reading.why));
     const needs = "needs the metadata service";
     return [
-      { ...lineOf("metadata", failure), result: "FAIL" },
+      { ...line, text: reading.detail, result: "FAIL" },
       skip("address", needs),
       skip("gateway", needs),
       skip("prefixes", needs),

@@ -8,7 +8,8 @@ export function checkReport(lines: readonly Line[]): Report {
   return {
     json: { result: worst(lines), lines },
     exitCode: wrong.length === 0 ? exitCodes.fine : exitCodes.failed,
-    text: (page) => `${lines.map((line) => lineText(line, lines, page)).join("\n")}\n\n${sum(lines)}\n`,
+    text: (page) =>
+      `${lines.map((line) => lineText(line, lines, page)).join("\n")}\n\n${paragraph(sum(lines), page.width)}\n`,
   };
 }
 

@@ -48,11 +48,11 @@ export function withViews(argv: Argv, world: World, choose: Choose): Argv {
       "leases",
       "Who holds which address, and for how long",
       (y) =>
-        filterOptions(watchOption(askOptions(y, world.env)), ["leased", "cooling", "quarantined"])
-          .example("$0 leases --pool Pool1 --state cooling", "addresses that rest")
+        filterOptions(watchOption(askOptions(y, world.env)), ["leased", "away", "cooling", "quarantined"])
+          .example("$0 leases --state cooling", "addresses that rest")
           .example("$0 leases | grep 172.18.128.180", "who has this address")
           .epilogue(
-            "leased: a session uses it, or its device is away. cooling: rests before it is free. quarantined: AWS does not route it here.",
+            "leased: a session uses it. away: kept for its device until it ends. cooling: rests before it is free. quarantined: AWS does not route it here.",
           ),
       (o) =>
         choose(async () => {

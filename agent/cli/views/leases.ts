@@ -13,7 +13,9 @@ export interface Filter {
 
 /** Who holds which address, and for how long. */
 export function leasesReport(leases: readonly LeaseView[], filter: Filter): Report {
-  const shown = leases.filter((lease) => matches(lease, filter)).toSorted(byAddress);
+  const shown = leases
+    .filter((lease) => matches({ ...lease, state: stateOf(lease) }, filter))
+    .toSorted(byAddress);
   return { json: shown, exitCode: exitCodes.fine, text: (page) => leasesText(shown, leases.length, page) };
 }
 
@@ -37,22 +39,15 @@ export function countLine(shown: number, all: number, noun: string): string {
 
 function leasesText(leases: readonly LeaseView[], all: number, page: Page): string {
   if (leases.length === 0) return all === 0 ? "No leases.\n" : `None of ${all} leases matches.\n`;
-  const columns = [
-    { title: "User", max: 16 },
-    { title: "Pool", max: 10 },
-    { title: "State" },
-    { title: "Ends", align: "right" },
-    { title: "Device", max: 9 },
-  ] as const;
   const rows = leases.map((lease) => ({
     ...lease,
-    cells: [
-      lease.user ?? "-",
-      lease.pool,
-      lease.state === "leased" && lease.session === undefined ? "leased (away)" : lease.state,
-      duration(Math.max(0, lease.untilMs - page.nowMs)),
-      lease.device,
-    ],
+    state: stateOf(lease),
+    time: duration(Math.max(0, lease.untilMs - page.nowMs)),
   }));
-  return `${addressTable(columns, rows, page.width)}\n\n${countLine(leases.length, all, "lease")}\n`;
+  return `${addressTable("Ends", rows, page.width)}\n\n${countLine(leases.length, all, "lease")}\n`;
+}
+
+/** `away`: leased, but no session uses it now. */
+function stateOf({ state, session }: LeaseView): string {
+  return state === "leased" && session === undefined ? "away" : state;
 }

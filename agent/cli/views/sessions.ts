@@ -19,29 +19,7 @@ export function sessionsReport(sessions: readonly SessionView[], filter: Filter)
 
 function sessionsText(sessions: readonly SessionView[], all: number, page: Page): string {
   if (sessions.length === 0) return all === 0 ? "No sessions.\n" : `None of ${all} sessions matches.\n`;
-  const columns = [
-    { title: "User", max: 16 },
-    { title: "Pool", max: 10 },
-    { title: "State" },
-    { title: "Seen", align: "right" },
-    { title: "Device", max: 9 },
-    // Ids and epochs matter to whoever compares hosts: they are whole in a pipe and in JSON.
-    ...(page.width === undefined ? [{ title: "Session" }, { title: "Epoch", align: "right" } as const] : []),
-  ] as const;
-  const rows = sessions.map((session) => ({
-    ...session,
-    cells: [
-      session.user,
-      session.pool,
-      session.code === undefined ? session.state : `${session.state} (${session.code})`,
-      session.lastSeenMs === undefined
-        ? "never"
-        : `${duration(Math.max(0, page.nowMs - session.lastSeenMs))} ago`,
-      session.device,
-      session.session,
-      String(session.epoch),
-    ],
-  }));
+  const rows = sessions.map((session) => ({ ...session, time: seen(session, page) }));
   const codes = new Set(
     sessions.flatMap(({ code }) => (code !== undefined && isFailureCode(code) ? [code] : [])),
   );
@@ -50,5 +28,9 @@ function sessionsText(sessions: readonly SessionView[], all: number, page: Page)
     return `${paragraph(`${code}: ${summary}.`, page.width)}\n${paragraph(hint, page.width, "  → ")}`;
   });
   const count = countLine(sessions.length, all, "session");
-  return `${[addressTable(columns, rows, page.width), ...notes, count].join("\n\n")}\n`;
+  return `${[addressTable("Seen", rows, page.width), ...notes, count].join("\n\n")}\n`;
+}
+
+function seen({ lastSeenMs }: SessionView, { nowMs }: Page): string {
+  return lastSeenMs === undefined ? "never" : `${duration(Math.max(0, nowMs - lastSeenMs))} ago`;
 }
