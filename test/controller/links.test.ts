@@ -148,6 +148,18 @@ describe("a link", () => {
     expect(states.map(({ set }) => set)).toEqual([states[0]?.set, states[0]?.set]);
   });
 
+  test("is not told about its own grants", () => {
+    const h = new Harness();
+    withConnector(h);
+    const { agent } = activeInstance(h);
+    const before = h.heard(agent.link, "state").length;
+    attachedDevice(h);
+    expect(agent.sessions).toBe(1);
+    expect(h.heard(agent.link, "state"), "the placement, and nothing after the grant").toHaveLength(
+      before + 1,
+    );
+  });
+
   test("is turned away with a time to come back when too many strangers are there", () => {
     const h = new Harness({ strangersMax: 2, retryAfterMs: 7_000 });
     h.connect();
