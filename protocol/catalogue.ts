@@ -466,7 +466,7 @@ export const catalogue = {
     retry: "onChange",
     severity: "error",
     summary: "The controller's database is damaged, and the controller does not start without it",
-    hint: "Restore the last backup (made with: sqlite3 controller.db '.backup FILE'), or try: sqlite3 controller.db .recover | sqlite3 new.db. Agents and users go on meanwhile.",
+    hint: "Put the last backup (made with: sqlite3 controller.db '.backup FILE') in its place and remove controller.db-wal, or try: sqlite3 controller.db .recover | sqlite3 new.db. Users stay connected meanwhile.",
   },
   "store.newer": {
     retry: "onChange",

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { type Insertable, Kysely, SqliteDialect } from "kysely";
@@ -17,9 +18,15 @@ type Database = Record<string, Columns>;
 /** Opens the controller's database, `controller.db`, for this process alone. */
 export function openStore(stateDir: string): Store {
   makeFolder(stateDir);
-  const lock = takeLock(join(stateDir, "controller.lock"));
+  const file = join(stateDir, "controller.db");
+  const lockFile = join(stateDir, "controller.lock");
+  if (existsSync(lockFile) && !existsSync(file)) {
+    const problem =
+      "missing, though a controller has run here; to start empty on purpose, remove controller.lock";
+    throw new Failure("store.damaged", { file, problem });
+  }
+  const lock = takeLock(lockFile);
   try {
-    const file = join(stateDir, "controller.db");
     const database = openDatabase(file);
     migrate(database, file);
     return new SqliteStore(database, lock);

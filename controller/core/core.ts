@@ -17,7 +17,7 @@ import { Placer } from "./placer.ts";
 import type { Makers, Saved } from "./ports.ts";
 import { publish } from "./publish.ts";
 import { type Change, type Plan, put, tableNames } from "./rows.ts";
-import type { CoreSettings } from "./settings.ts";
+import { type CoreSettings, sweepMsOf } from "./settings.ts";
 import { Views } from "./show.ts";
 import type { ControllerViews } from "./views.ts";
 import { count, type World } from "./world.ts";
@@ -251,9 +251,4 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       } else applied(this.#world, change);
     }
   }
-}
-
-/** Fine enough for the shortest silence, coarse enough that twenty thousand links cost nothing. */
-function sweepMsOf({ heartbeatMs }: CoreSettings): number {
-  return Math.min(1000, Math.max(20, Math.min(heartbeatMs.agent, heartbeatMs.device) / 2));
 }

@@ -58,3 +58,8 @@ export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings
   }
   return success(settings);
 }
+
+/** How often links are looked at: fine enough for the shortest silence, coarse enough that twenty thousand links cost nothing. */
+export function sweepMsOf({ heartbeatMs }: CoreSettings): number {
+  return Math.min(1000, Math.max(20, Math.min(heartbeatMs.agent, heartbeatMs.device) / 2));
+}

@@ -4,15 +4,13 @@ import type { AdminCommand, CommandResults } from "../../controller/core/admin.t
 import { ControllerCore } from "../../controller/core/core.ts";
 import type { ControllerEffect, ControllerInput, LinkId } from "../../controller/core/effects.ts";
 import type { DocumentVerdict, Saved } from "../../controller/core/ports.ts";
-import { type AuditDraft, type Change, type Plan, tableNames } from "../../controller/core/rows.ts";
+import { type AuditDraft, type Plan, tableNames } from "../../controller/core/rows.ts";
 import { type CoreSettings, coreDefaults } from "../../controller/core/settings.ts";
 import type { CloseName } from "../../protocol/close.ts";
 import type { FailureCode, Result } from "../../protocol/failures.ts";
 import type { ClientMessage, ControllerMessage, Enrol } from "../../protocol/messages.ts";
 
 const wallStartMs = Date.UTC(2026, 0, 1);
-
-export const silence: ReadonlySet<string> = new Set(["ping", "pong"]);
 
 /** A store in memory that can be held, failed, and read back as after a crash. */
 export class MemoryStore {
@@ -218,8 +216,4 @@ export class Harness {
     this.store.commit(plan);
     this.post({ kind: "stored", effectId });
   }
-}
-
-export function changesOf(plan: Plan, table: Change["table"]): Change[] {
-  return plan.changes.filter((change) => change.table === table);
 }

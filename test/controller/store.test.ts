@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
@@ -257,6 +257,21 @@ describe("the SQLite store", () => {
     expect(failure.facts).toMatchObject({ file: path });
     expect(failure.hint).toMatch(/backup/);
     expect(readFileSync(path).equals(before)).toBe(true);
+  });
+
+  test("does not start empty where a database has been", async () => {
+    using folder = temporaryFolder();
+    {
+      await using made = openStore(folder.path);
+      await made.commit({ changes: rows, audit: [] });
+    }
+    for (const name of ["controller.db", "controller.db-wal", "controller.db-shm"]) {
+      rmSync(join(folder.path, name), { force: true });
+    }
+    expect(failureOf(() => openStore(folder.path)).facts.problem).toMatch(/^missing/);
+    rmSync(join(folder.path, "controller.lock"));
+    await using store = openStore(folder.path);
+    expect((await store.load()).connector).toEqual([]);
   });
 
   test("does not start from a newer version's database", async () => {
