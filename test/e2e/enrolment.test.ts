@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createRegionSigner } from "../../lab/certificates.ts";
 import type { LabInstance } from "../../lab/instance.ts";
@@ -46,15 +48,26 @@ test("revoked OTP", async () => {
   await untilCondition(await lab.launch(plans[3], { otp: revoked }), "otp.revoked");
 });
 
+test("expired OTP", async () => {
+  const expired = await lab.createOtp();
+  // A day has passed, as far as the controller's database knows.
+  await lab.controller.process.stop();
+  const database = new DatabaseSync(join(lab.controller.stateFolder, "controller.db"));
+  database.exec("UPDATE otp SET expires_at_ms = created_at_ms + 1");
+  database.close();
+  lab.controller.process.start();
+  await untilCondition(await lab.launch(plans[4], { otp: expired }), "otp.expired");
+});
+
 test("another VPC", async () => {
   const ec2 = { vpcId: "vpc-0d0d0d0d0d0d0d0d0" };
-  const instance = await lab.launch(plans[4], { ec2 });
+  const instance = await lab.launch(plans[5], { ec2 });
   await untilCondition(instance, "enrol.other-vpc");
 });
 
 test("a document signed with a key that is not AWS's", async () => {
   const signer = await createRegionSigner(region);
-  const instance = await lab.launch(plans[5], { signer });
+  const instance = await lab.launch(plans[6], { signer });
   await untilCondition(instance, "enrol.document-forged");
 });
 

@@ -3,10 +3,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { LabInstance } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
+import { scripts } from "../../lab/scripts.ts";
 import { startLab } from "../../lab/start.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
-import { logsIn, look, places, untilActive, untilCondition } from "./look.ts";
+import { logsIn, look, places, run, untilActive, untilCondition } from "./look.ts";
 
 /** One group of real processes, to which one thing after the other happens. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -71,6 +72,21 @@ test("an agent that restarts while the controller is away serves what is on its 
   lab.controller.process.start();
   await untilActive(lab);
   expect(await places(lab)).toEqual(before);
+});
+
+test("a device that logs out leaves, and comes back when it logs in", async () => {
+  const [device] = lab.devices;
+  const session = async () =>
+    (await lab.listDevices()).find(({ name }) => name === device?.plan.name)?.session ?? undefined;
+  const before = await session();
+  const command = (name: string) => run(scripts.device, name, "--state-dir", device?.stateFolder ?? "");
+  await command("logout");
+  await until("detached", async () => (await session()) === undefined);
+  expect(await command("status")).toMatchObject({ code: 0 });
+  await command("login");
+  await untilActive(lab);
+  expect((await session())?.id).not.toBe(before?.id);
+  expect((await command("status")).output).toContain((await session())?.ipv4);
 });
 
 test("a metadata service that does not answer changes nothing", async () => {

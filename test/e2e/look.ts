@@ -59,9 +59,16 @@ export async function places(lab: Lab): Promise<Map<string, string>> {
 }
 
 /** Runs the operator's command line. */
-export function connector(...args: string[]): Promise<{ code: number; output: string; errors: string }> {
+export function connector(...args: string[]) {
+  return run(scripts.cli, ...args);
+}
+
+export function run(
+  script: string,
+  ...args: string[]
+): Promise<{ code: number; output: string; errors: string }> {
   const { promise, resolve } = Promise.withResolvers<{ code: number; output: string; errors: string }>();
-  const child = execFile(process.execPath, [scripts.cli, ...args], (_error, output, errors) => {
+  const child = execFile(process.execPath, [script, ...args], (_error, output, errors) => {
     resolve({ code: child.exitCode ?? -1, output, errors });
   });
   return promise;
