@@ -89,16 +89,29 @@ export function addressAt(prefix: Prefix): (offset: number) => string {
     return (offset) => ipv4Text(first + offset);
   }
   const groups = ipv6Groups(prefix.first);
+  // All but the last group changes once in 65,536 addresses, and how it is written does not depend on a last group that
+  // is not zero: so that text is kept.
+  let head = { carry: -1, text: "" };
   return (offset) => {
-    const moved = [...groups];
-    let carry = offset;
-    for (let i = 7; i >= 0 && carry > 0; i--) {
-      const sum = (moved[i] ?? 0) + carry;
-      moved[i] = sum % 65_536;
-      carry = Math.floor(sum / 65_536);
-    }
-    return ipv6Text(moved);
+    const sum = (groups[7] ?? 0) + offset;
+    const last = sum % 65_536;
+    const carry = Math.floor(sum / 65_536);
+    if (last === 0) return ipv6Text([...addCarry(groups, carry), 0]);
+    if (head.carry !== carry) head = { carry, text: ipv6Text([...addCarry(groups, carry), 1]).slice(0, -1) };
+    return head.text + last.toString(16);
   };
+}
+
+/** The first seven groups, with what the last one carried over. */
+function addCarry(groups: readonly number[], carryOver: number): number[] {
+  const moved = groups.slice(0, 7);
+  let carry = carryOver;
+  for (let i = 6; i >= 0 && carry > 0; i--) {
+    const sum = (moved[i] ?? 0) + carry;
+    moved[i] = sum % 65_536;
+    carry = Math.floor(sum / 65_536);
+  }
+  return moved;
 }
 
 function hostBits(prefix: Prefix): bigint {

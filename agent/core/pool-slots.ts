@@ -70,8 +70,9 @@ export class PoolSlots {
 
   /** The first grantable slot at or behind `from`. */
   nextGrantable(from: number): number | undefined {
-    for (const segment of this.#segments) {
-      if (segment.to > from && segment.grantable) return Math.max(from, segment.from);
+    for (let i = this.#indexOf(from); i < this.#segments.length; i++) {
+      const segment = this.#segments[i];
+      if (segment?.grantable) return Math.max(from, segment.from);
     }
     return undefined;
   }
@@ -88,16 +89,19 @@ export class PoolSlots {
   }
 
   #segmentOf(slot: number): Segment | undefined {
+    return this.#segments[this.#indexOf(slot)];
+  }
+
+  /** The index of the segment a slot lies in; behind the last one for a slot behind the last. */
+  #indexOf(slot: number): number {
     let low = 0;
-    let high = this.#segments.length - 1;
-    while (low <= high) {
+    let high = this.#segments.length;
+    while (low < high) {
       const middle = (low + high) >>> 1;
-      const segment = this.#segments[middle];
-      if (segment === undefined || slot < segment.from) high = middle - 1;
-      else if (slot >= segment.to) low = middle + 1;
-      else return segment;
+      if (slot >= (this.#segments[middle]?.to ?? 0)) low = middle + 1;
+      else high = middle;
     }
-    return undefined;
+    return low;
   }
 }
 
