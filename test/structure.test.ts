@@ -35,8 +35,8 @@ const part = (name: string): Rule[] => [
 const rules: readonly Rule[] = [
   {
     from: /^protocol\/node\//,
-    ours: /^protocol\//,
-    why: "adapters that the parts share know only the contract",
+    ours: /^(protocol\/|package\.json$)/,
+    why: "adapters that the parts share know only the contract, and the one place where the version stands",
   },
   {
     from: /^protocol\//,

@@ -1,5 +1,6 @@
 import { type IncomingMessage, request } from "node:http";
 import { type Failure, failed, type Result, success } from "../../protocol/failures.ts";
+import { readAnswer } from "../../protocol/node/network.ts";
 import type { StatusView } from "../../protocol/view.ts";
 import { type Action, pathOf, type Read, type Reads, serverName } from "../core/local-api.ts";
 
@@ -41,7 +42,7 @@ export class AgentClient {
         response.destroy();
         return this.#foreign("something else answers");
       }
-      const body = await read(response);
+      const body = await readAnswer(response, bounds.answerBytesMax);
       if (response.statusCode === 200) return success(JSON.parse(body));
       return this.#foreign(`${pathOf(route)} answered ${response.statusCode}`);
     } catch (error) {
@@ -68,17 +69,6 @@ export class AgentClient {
 function looksLike(route: Read, value: unknown): boolean {
   if (route !== "status") return Array.isArray(value);
   return typeof value === "object" && value !== null && "status" in value && "conditions" in value;
-}
-
-async function read(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > bounds.answerBytesMax) throw new SyntaxError("the answer is too long");
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function codeOf(error: unknown, deadline: AbortSignal) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { softwareVersion } from "../../protocol/node/software.ts";
-import { processWorld } from "./world.ts";
+import { processWorld } from "../../protocol/node/world.ts";
 
 const args = process.argv.slice(2);
 // Scripts ask for the version often; it needs no argument parser.

@@ -1,13 +1,13 @@
 import yargs, { type Argv } from "yargs";
 import { softwareVersion } from "../../protocol/node/software.ts";
 import { exitCodes, nearest } from "../../protocol/node/text.ts";
+import type { World } from "../../protocol/node/world.ts";
 import { defaultSocket } from "../core/local-api.ts";
 import { AgentClient } from "./client.ts";
 import { withActions } from "./commands/actions.ts";
 import type { Choose } from "./commands/choose.ts";
 import { withTools } from "./commands/tools.ts";
 import { withViews } from "./commands/views.ts";
-import type { World } from "./world.ts";
 
 /**
  * Reads the command line, runs what it names and returns the exit code. yargs only parses; what a command needs is

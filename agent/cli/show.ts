@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failure, Result } from "../../protocol/failures.ts";
 import { duration, exitCodes, timestamp } from "../../protocol/node/text.ts";
+import type { World } from "../../protocol/node/world.ts";
 import { type Page, painter, paragraph, type Report } from "./page.ts";
-import type { World } from "./world.ts";
 
 export interface ShowOptions {
   readonly output: "text" | "json";

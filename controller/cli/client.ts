@@ -1,6 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { Failure, failed, isFailureCode, type Result, success } from "../../protocol/failures.ts";
+import { isTlsError, readAnswer } from "../../protocol/node/network.ts";
 import { type Answer, type Asked, type EndpointName, endpointOf } from "../api/endpoints.ts";
 import { ErrorBody, InvalidRequest } from "../api/problem.ts";
 import type { Connection } from "./connection.ts";
@@ -37,7 +38,7 @@ export class ControllerClient {
     const { url } = this.#connection;
     try {
       const response = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body));
-      const text = await read(response);
+      const text = await readAnswer(response, bounds.answerBytesMax);
       const status = response.statusCode ?? 0;
       const json: unknown = JSON.parse(text);
       return status >= 200 && status < 300 ? success(json) : refusal(json, response);
@@ -98,22 +99,7 @@ function refusal(json: unknown, response: IncomingMessage): Result<never> {
   };
 }
 
-/** OpenSSL's verification results as Node names them: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
-const tlsErrors =
-  /^(ERR_TLS|ERR_SSL|EPROTO|UNABLE_TO_|CERT_|SELF_SIGNED|DEPTH_ZERO|CRL_|INVALID_|PATH_LENGTH|HOSTNAME_)/;
-
 function codeOf(error: unknown, problem: string) {
   if (error instanceof SyntaxError) return "admin.foreign" as const;
-  return tlsErrors.test(problem) ? ("admin.untrusted" as const) : ("admin.unreachable" as const);
-}
-
-async function read(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > bounds.answerBytesMax) throw new SyntaxError("the answer is too long");
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+  return isTlsError(problem) ? ("admin.untrusted" as const) : ("admin.unreachable" as const);
 }

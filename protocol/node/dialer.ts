@@ -5,6 +5,7 @@ import type { FailureCode } from "../failures.ts";
 import { limits } from "../limits.ts";
 import type { LinkInput } from "../link.ts";
 import type { ClientMessage } from "../messages.ts";
+import { isTlsError } from "./network.ts";
 
 /** The link's one outside thing: a WebSocket to the controller. At most one connection at a time. */
 export class Dialer implements Disposable {
@@ -103,15 +104,12 @@ export class Dialer implements Disposable {
   }
 }
 
-/** OpenSSL's verification results as Node names them, and its own: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
-const tlsErrors =
-  /^(ERR_TLS|ERR_SSL|EPROTO|UNABLE_TO_|CERT_|SELF_SIGNED|DEPTH_ZERO|CRL_|INVALID_|PATH_LENGTH|HOSTNAME_)/;
 const nameErrors = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_NODATA"]);
 
 function failureOf(error: NodeJS.ErrnoException): FailureCode {
   const code = error.code ?? "";
   if (nameErrors.has(code)) return "link.name";
-  if (tlsErrors.test(code)) return "link.tls";
+  if (isTlsError(code)) return "link.tls";
   if (code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") return "protocol.too-large";
   return "link.unreachable";
 }

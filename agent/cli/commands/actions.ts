@@ -1,8 +1,8 @@
 import type { Argv } from "yargs";
+import type { World } from "../../../protocol/node/world.ts";
 import { AgentClient } from "../client.ts";
 import { type AskOptions, askOptions, mapped, shown } from "../options.ts";
 import { show } from "../show.ts";
-import type { World } from "../world.ts";
 import type { Choose } from "./choose.ts";
 
 /** The commands that change what the agent does. */

@@ -1,8 +1,8 @@
 import type { Argv } from "yargs";
 import { success } from "../../../protocol/failures.ts";
+import type { World } from "../../../protocol/node/world.ts";
 import { askOptions, hostOptions, outputOptions, shown } from "../options.ts";
 import { show } from "../show.ts";
-import type { World } from "../world.ts";
 import type { Choose } from "./choose.ts";
 
 /** The commands that need no agent. */

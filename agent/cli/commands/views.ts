@@ -1,11 +1,11 @@
 import type { Argv } from "yargs";
 import type { Result } from "../../../protocol/failures.ts";
+import type { World } from "../../../protocol/node/world.ts";
 import type { Read, Reads } from "../../core/local-api.ts";
 import { AgentClient } from "../client.ts";
 import { askOptions, filterOptions, mapped, shown, watchOption } from "../options.ts";
 import type { Report } from "../page.ts";
 import { show } from "../show.ts";
-import type { World } from "../world.ts";
 import type { Choose } from "./choose.ts";
 
 /** The commands that only look. */
