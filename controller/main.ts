@@ -3,7 +3,7 @@ import { createLogger, type LogLevel } from "../protocol/node/log.ts";
 import { type Certificate, type ControllerOptions, startController } from "./controller.ts";
 
 export interface ServeOptions
-  extends Pick<ControllerOptions, "host" | "port" | "stateDir" | "awsCertificates"> {
+  extends Pick<ControllerOptions, "host" | "port" | "stateDir" | "awsCertificates" | "settings"> {
   readonly tls: Certificate | undefined;
   readonly logLevel: LogLevel;
   /** Reads the certificate's files again; undefined when they cannot be used now. */

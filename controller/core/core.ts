@@ -20,7 +20,7 @@ import { type Change, type Plan, put, tableNames } from "./rows.ts";
 import { type CoreSettings, sweepMsOf } from "./settings.ts";
 import { Views } from "./show.ts";
 import type { ControllerViews } from "./views.ts";
-import { count, type World } from "./world.ts";
+import { count, noTotals, type World } from "./world.ts";
 
 /**
  * The group's brain: links in, decisions out. Everything that must survive goes through the pipeline; everything
@@ -57,15 +57,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
         store: (plan) => this.#store(plan),
         apply: (plan) => this.#apply(plan),
       }),
-      totals: {
-        placements: 0,
-        enrolments: 0,
-        joins: 0,
-        commands: 0,
-        unknownMessages: 0,
-        storeFailures: 0,
-        refused: {},
-      },
+      totals: noTotals(),
       now,
       emit: (effect) => this.#effects.push(effect),
       newEffectId: () => ++this.#effectIds,

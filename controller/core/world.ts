@@ -37,6 +37,18 @@ export interface Totals {
   readonly refused: Partial<Record<FailureCode, number>>;
 }
 
+export function noTotals(): Totals {
+  return {
+    placements: 0,
+    enrolments: 0,
+    joins: 0,
+    commands: 0,
+    unknownMessages: 0,
+    storeFailures: 0,
+    refused: {},
+  };
+}
+
 export function count(totals: Totals, code: FailureCode): void {
   totals.refused[code] = (totals.refused[code] ?? 0) + 1;
 }

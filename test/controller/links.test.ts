@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { FakeAgent } from "./fakes.ts";
 import { Harness } from "./harness.ts";
 import {
   activeInstance,
   attachedDevice,
   Ec2,
-  FakeAgent,
   helloDevice,
   join,
   key,

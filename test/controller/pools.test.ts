@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { FakeAgent } from "./fakes.ts";
 import { Harness } from "./harness.ts";
-import { activeInstance, connectorInput, Ec2, FakeAgent, otpFor, withConnector } from "./peers.ts";
+import { activeInstance, connectorInput, Ec2, otpFor, withConnector } from "./peers.ts";
 
 function setUp(change = {}) {
   const h = new Harness();

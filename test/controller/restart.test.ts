@@ -1,13 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { FakeAgent, FakeDevice } from "./fakes.ts";
 import { Harness } from "./harness.ts";
-import {
-  activeInstance,
-  attachedDevice,
-  FakeAgent,
-  FakeDevice,
-  helloDevice,
-  withConnector,
-} from "./peers.ts";
+import { activeInstance, attachedDevice, helloDevice, withConnector } from "./peers.ts";
 
 /** What a device is told, with the agent and the device back on their links. */
 function back(h: Harness, instance: ReturnType<typeof activeInstance>): FakeAgent {

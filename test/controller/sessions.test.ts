@@ -1,14 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { FakeDevice } from "./fakes.ts";
 import { Harness } from "./harness.ts";
-import {
-  activeInstance,
-  attachedDevice,
-  connectorInput,
-  FakeDevice,
-  helloDevice,
-  join,
-  withConnector,
-} from "./peers.ts";
+import { activeInstance, attachedDevice, connectorInput, helloDevice, join, withConnector } from "./peers.ts";
 
 describe("a session", () => {
   test("is attached only when the instance has granted it", () => {

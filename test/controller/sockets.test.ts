@@ -1,8 +1,6 @@
-import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { type Controller, startController } from "../../controller/controller.ts";
 import type { AdminCommand } from "../../controller/core/admin.ts";
 import {
@@ -13,56 +11,15 @@ import {
   writeRegionCertificates,
 } from "../../lab/certificates.ts";
 import { limits } from "../../protocol/limits.ts";
-import {
-  type Challenge,
-  type ClientMessage,
-  type ControllerMessage,
-  proofText,
-} from "../../protocol/messages.ts";
-import { type KeyPair, makeIdentityKey, makeWireguardKey, signText } from "../../protocol/node/keys.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { connectorInput } from "./peers.ts";
-
-/** A WebSocket of the test's own, which may break every rule. */
-class Raw {
-  readonly socket: WebSocket;
-  readonly heard: ControllerMessage[] = [];
-  closed: number | undefined;
-
-  constructor(url: string, path = "/link", ca?: string) {
-    this.socket = new WebSocket(`${url.replace("http", "ws")}${path}`, ca === undefined ? {} : { ca });
-    this.socket.on("message", (data) => this.heard.push(JSON.parse(data.toString())));
-    this.socket.on("error", () => {});
-    this.socket.on("close", (code) => {
-      this.closed = code;
-    });
-  }
-
-  send(message: ClientMessage | string | Buffer): void {
-    this.socket.send(
-      typeof message === "object" && !Buffer.isBuffer(message) ? JSON.stringify(message) : message,
-    );
-  }
-
-  challenge(): Promise<Challenge> {
-    return until("a challenge", () => this.heard.find((message) => message.type === "challenge"));
-  }
-
-  end(): Promise<number> {
-    return until("the close", () => this.closed);
-  }
-
-  refusal(): string | undefined {
-    return this.heard.find((message) => message.type === "refused")?.code;
-  }
-}
+import { Raw, upgrade, WireAgent } from "./wire.ts";
 
 const folder = temporaryFolder();
 let signer: RegionSigner;
 let forger: RegionSigner;
 let controller: Controller;
-let number = 0;
 
 async function run(command: AdminCommand) {
   const answer = await controller.command(command, "token:test");
@@ -77,67 +34,6 @@ async function newOtp(): Promise<string> {
   );
   if (!otp.ok) throw otp.failure;
   return otp.value.secret;
-}
-
-/** An agent with real keys and a really signed document. */
-class Agent {
-  readonly identity = makeIdentityKey();
-  readonly wireguard = makeWireguardKey();
-  readonly instanceId = `i-${(++number).toString(16).padStart(17, "0")}`;
-  readonly ip = `10.0.0.${number}`;
-
-  document(change: object = {}): string {
-    const document = {
-      accountId: "123456789012",
-      region: "us-east-1",
-      availabilityZone: "us-east-1a",
-      instanceId: this.instanceId,
-      privateIp: this.ip,
-      ...change,
-    };
-    return JSON.stringify(document, undefined, 2);
-  }
-
-  enrol(
-    challenge: Challenge,
-    otp: string,
-    change: Partial<ClientMessage & { type: "enrol" }> = {},
-  ): ClientMessage {
-    const document = this.document();
-    return {
-      type: "enrol",
-      ...proof(this.identity, challenge),
-      otp,
-      wireguardKey: this.wireguard.publicKey,
-      document,
-      documentSignature: signer.sign(document),
-      ec2InstanceId: this.instanceId,
-      managementIp: this.ip,
-      vpcId: "vpc-0123456789abcdef0",
-      subnetId: "subnet-0123456789abcdef0",
-      ...change,
-    };
-  }
-
-  hello(challenge: Challenge): ClientMessage {
-    return {
-      type: "hello",
-      role: "agent",
-      ...proof(this.identity, challenge),
-      wireguardKey: this.wireguard.publicKey,
-    };
-  }
-}
-
-function proof(identity: KeyPair, challenge: Challenge) {
-  return {
-    version: 1,
-    minimumVersion: 1,
-    identityKey: identity.publicKey,
-    signature: signText(identity, proofText("agent", challenge, identity.publicKey)),
-    software: "0.1.0",
-    wallMs: Date.now(),
-  };
 }
 
 beforeAll(async () => {
@@ -163,7 +59,7 @@ afterAll(async () => {
 
 describe("an agent over a real socket", () => {
   test("enrols, comes back with its key, and replaces its own older link", async () => {
-    const agent = new Agent();
+    const agent = new WireAgent(signer);
     const first = new Raw(controller.url);
     first.send(agent.enrol(await first.challenge(), await newOtp()));
     await until("the welcome", () => first.heard.some(({ type }) => type === "welcome"));
@@ -181,25 +77,25 @@ describe("an agent over a real socket", () => {
   test.each([
     [
       "a changed document",
-      (agent: Agent) => ({ document: agent.document({ accountId: "999999999999" }) }),
+      (agent: WireAgent) => ({ document: agent.document({ accountId: "999999999999" }) }),
       "enrol.document-forged",
     ],
     [
       "a document that somebody else signed",
-      (agent: Agent) => ({ documentSignature: forger.sign(agent.document()) }),
+      (agent: WireAgent) => ({ documentSignature: forger.sign(agent.document()) }),
       "enrol.document-forged",
     ],
     [
       "the genuine document of another instance",
       () => {
-        const other = new Agent().document();
+        const other = new WireAgent(signer).document();
         return { document: other, documentSignature: signer.sign(other) };
       },
       "enrol.document-foreign",
     ],
     [
       "a document of a region without a certificate",
-      (agent: Agent) => {
+      (agent: WireAgent) => {
         const document = agent.document({ region: "eu-west-1" });
         return { document, documentSignature: signer.sign(document) };
       },
@@ -207,13 +103,13 @@ describe("an agent over a real socket", () => {
     ],
     [
       "a region that is a path",
-      (agent: Agent) => ({ document: agent.document({ region: "../us-east-1" }) }),
+      (agent: WireAgent) => ({ document: agent.document({ region: "../us-east-1" }) }),
       "enrol.document-malformed",
     ],
     ["no document of AWS", () => ({ document: "<html>" }), "enrol.document-malformed"],
     ["a clock that is an hour slow", () => ({ wallMs: Date.now() - 3_600_000 }), "enrol.clock-skew"],
   ] as const)("is refused with %s", async (_what, change, code) => {
-    const agent = new Agent();
+    const agent = new WireAgent(signer);
     const raw = new Raw(controller.url);
     raw.send(agent.enrol(await raw.challenge(), await newOtp(), change(agent)));
     expect(await raw.end()).toBe(4000);
@@ -221,7 +117,7 @@ describe("an agent over a real socket", () => {
   });
 
   test("is refused when it replays another agent's proof, which was for another nonce", async () => {
-    const agent = new Agent();
+    const agent = new WireAgent(signer);
     const first = new Raw(controller.url);
     const message = agent.enrol(await first.challenge(), await newOtp());
     first.send(message);
@@ -236,12 +132,12 @@ describe("an agent over a real socket", () => {
   });
 
   test("is refused when it replays a genuine document under a key of its own", async () => {
-    const agent = new Agent();
+    const agent = new WireAgent(signer);
     const first = new Raw(controller.url);
     first.send(agent.enrol(await first.challenge(), await newOtp()));
     await until("the welcome", () => first.heard.some(({ type }) => type === "welcome"));
     const document = agent.document();
-    const thief = new Agent();
+    const thief = new WireAgent(signer);
     const raw = new Raw(controller.url);
     const stolen = {
       document,
@@ -292,7 +188,7 @@ describe("a frame that breaks the rules ends the link", () => {
     const challenge = await raw.challenge();
     raw.send('{"type":"teleport","to":"moon"}');
     await until("the count", () => controller.metricsFacts().totals.unknownMessages === before + 1);
-    raw.send(new Agent().enrol(challenge, await newOtp()));
+    raw.send(new WireAgent(signer).enrol(challenge, await newOtp()));
     await until("the welcome", () => raw.heard.some(({ type }) => type === "welcome"));
     raw.socket.close();
   });
@@ -384,50 +280,3 @@ describe("an admin token", () => {
     expect(await controller.authenticate(secret)).toMatchObject({ failure: { code: "admin.unauthorised" } });
   });
 });
-
-describe("a controller that restarts", () => {
-  test("closes its links with 1001 and knows everything it knew", async () => {
-    using own = temporaryFolder();
-    const options = {
-      host: "127.0.0.1",
-      port: 0,
-      stateDir: own.path,
-      tls: undefined,
-      awsCertificates: own.path,
-      log: pino({ level: "silent" }),
-    };
-    const raw = await (async () => {
-      await using one = await startController(options);
-      await one.command({ command: "group.create", group: "staff" }, "token:test");
-      const link = new Raw(one.url);
-      await link.challenge();
-      return link;
-    })();
-    expect(await raw.end()).toBe(1001);
-    await using two = await startController(options);
-    expect(two.views.groups()).toMatchObject([{ name: "staff" }]);
-    const audit = await two.audit();
-    expect(audit.ok && audit.value).toMatchObject([{ action: "group.create", actor: "token:test" }]);
-  });
-});
-
-/** A WebSocket handshake by hand, to read the refusal as it is on the wire. */
-function upgrade(port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTcp(port, "127.0.0.1");
-    let text = "";
-    socket.on("data", (chunk) => {
-      text += chunk.toString();
-    });
-    socket.on("error", reject);
-    socket.on("close", () => resolve(text));
-    const headers = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"];
-    const handshake = [
-      "GET /link HTTP/1.1",
-      "Host: x",
-      ...headers,
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    ];
-    socket.write(`${handshake.join("\r\n")}\r\n\r\n`);
-  });
-}
