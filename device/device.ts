@@ -7,6 +7,7 @@ import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder } from "../protocol/node/files.ts";
 import type { Logger } from "../protocol/node/log.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
+import type { Secret } from "../protocol/secret.ts";
 import { protocolVersion, protocolVersionMin } from "../protocol/version.ts";
 import { logEvent } from "./adapters/event-log.ts";
 import { hostOs } from "./adapters/host.ts";
@@ -37,7 +38,7 @@ export interface RunningDevice extends Disposable {
 
 /**
  * Runs a device until it is disposed of.
- * @throws Failure `identity.unreadable`, or the file system's error when the state directory cannot be used.
+ * @throws Failure `identity.unreadable`, or the file system's error for the state directory or the CA file.
  */
 export function startDevice(options: DeviceOptions): RunningDevice {
   const { log, stateFolder } = options;
@@ -53,7 +54,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
     hostOs: hostOs(),
     version: softwareVersion,
     wants: files.readWants(),
-    code: files.readCode(),
+    code: readCode(files, log),
     saved,
   });
   const driver = new Driver<DeviceInput, DeviceEffect>({
@@ -103,7 +104,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   }
 
   files.watch(
-    () => driver.post({ kind: "code", code: files.readCode() }),
+    () => driver.post({ kind: "code", code: readCode(files, log) }),
     () => driver.post({ kind: "wants", wants: files.readWants() }),
   );
   driver.post({ kind: "start" });
@@ -116,6 +117,16 @@ export function startDevice(options: DeviceOptions): RunningDevice {
       files[Symbol.dispose]();
     },
   };
+}
+
+/** A code that cannot be read is none, until the file changes again. */
+function readCode(files: UserFiles, log: Logger): Secret | undefined {
+  try {
+    return files.readCode();
+  } catch (error) {
+    log.warn({ problem: (error as Error).message }, "the join code cannot be read");
+    return undefined;
+  }
 }
 
 function proofMessage(keys: DeviceKeys, name: string, challenge: Challenge, proof: Proof): ClientMessage {

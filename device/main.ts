@@ -83,8 +83,9 @@ function run(options: DeviceOptions): void {
       });
     }
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    options.log.fatal({ code: error.code, ...error.facts, hint: error.hint }, "cannot start");
+    const { message, path } = error as NodeJS.ErrnoException;
+    const why = error instanceof Failure ? { code: error.code, hint: error.hint } : { file: path };
+    options.log.fatal({ ...why, problem: message }, "cannot start");
     process.exitCode = exitCodes.configuration;
   }
 }

@@ -22,10 +22,14 @@ export async function look<What extends Read>(
 export async function untilCondition(instance: LabInstance, code: string): Promise<void> {
   let shown: string[] = [];
   try {
-    await until(code, async () => {
-      shown = (await look(instance, "status"))?.conditions.map((condition) => condition.code) ?? [];
-      return shown.includes(code);
-    });
+    await until(
+      code,
+      async () => {
+        shown = (await look(instance, "status"))?.conditions.map((condition) => condition.code) ?? [];
+        return shown.includes(code);
+      },
+      20_000,
+    );
   } catch (error) {
     throw new Error(`${instance.process.name} shows ${JSON.stringify(shown)}, not ${code}`, { cause: error });
   }

@@ -1,0 +1,66 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { hostOs } from "../../device/adapters/host.ts";
+import type { SavedState } from "../../device/core/saved.ts";
+import { statusExitCode, statusText } from "../../device/status.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { attached, member } from "./fixture.ts";
+
+const sinceMs = Date.parse("2026-10-28T10:48:06Z");
+
+test("attached", () => {
+  const hold = { is: "attached", to: attached(2, { ipv6: "2600:1f18:2a89:703:1001::1" }), sinceMs } as const;
+  const state: SavedState = { ...member, hold };
+  expect(statusText(state, "attached")).toMatchInlineSnapshot(`
+    "device      0b6c5c6e-33a5-4f0e-9a5e-0f5b6f2b7c22
+    user        ana
+    group       staff
+    attachment  aws-us-east-1-con-00001 since 2026-10-28 10:48:06Z
+    addresses   172.18.128.17 2600:1f18:2a89:703:1001::1
+    endpoint    172.18.139.4:51820
+    session     6f1d3c1e-8f0a-4d53-9d4b-0d9f2a6f3b11 epoch 2
+    dns         172.18.0.2"
+  `);
+  expect(statusExitCode(state, "attached")).toBe(0);
+});
+
+test("waiting for an instance", () => {
+  const state: SavedState = { ...member, hold: { is: "waiting", code: "placement.no-address", sinceMs } };
+  expect(statusText(state, "attached")).toMatchInlineSnapshot(`
+    "device      0b6c5c6e-33a5-4f0e-9a5e-0f5b6f2b7c22
+    user        ana
+    group       staff
+    attachment  none since 2026-10-28 10:48:06Z: placement.no-address
+                Every active instance's pool for this group is full.
+                Assign more prefixes to the instances and add them to the pool, or add an instance."
+  `);
+  expect(statusExitCode(state, "attached")).toBe(1);
+});
+
+test("refused, by a controller that knows more codes than we do", () => {
+  const state: SavedState = {
+    format: 1,
+    standing: { is: "uninvited" },
+    hold: { is: "nothing" },
+    refusal: { code: "code.from-the-future", atMs: sinceMs },
+  };
+  expect(statusText(state, "attached")).toMatchInlineSnapshot(`
+    "device      not joined
+    attachment  none
+    refused     2026-10-28 10:48:06Z code.from-the-future"
+  `);
+});
+
+test("logged out is where its user wants it", () => {
+  expect(statusText(member, "detached")).toContain("none, logged out");
+  expect(statusExitCode(member, "detached")).toBe(0);
+});
+
+test("the host says what it is, or its kernel does", () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "os-release");
+  writeFileSync(file, 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n');
+  expect(hostOs(file)).toBe("Debian GNU/Linux 13 (trixie)");
+  expect(hostOs(join(folder.path, "none"))).toMatch(/^Linux \d/);
+});
