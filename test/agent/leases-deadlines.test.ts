@@ -5,38 +5,55 @@ import { LeaseQueue, type Queued } from "../../agent/core/lease-queue.ts";
 
 const member = fc.nat(30);
 
+type Step =
+  | { readonly do: "set"; readonly member: number; readonly atMs: number }
+  | { readonly do: "delete"; readonly member: number }
+  | { readonly do: "take"; readonly nowMs: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant("set" as const), member, atMs: fc.nat(100) }),
+  fc.record({ do: fc.constant("delete" as const), member }),
+  fc.record({ do: fc.constant("take" as const), nowMs: fc.nat(100) }),
+);
+
 test("deadlines come due in order, whatever is set, moved and removed between", () => {
-  const step = fc.oneof(
-    fc.record({ do: fc.constant("set" as const), member, atMs: fc.nat(100) }),
-    fc.record({ do: fc.constant("delete" as const), member }),
-    fc.record({ do: fc.constant("take" as const), nowMs: fc.nat(100) }),
-  );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const members = Array.from({ length: 31 }, (_, id) => ({ id, dueAtMs: 0, duePosition: -1 }));
-      const deadlines = new Deadlines<(typeof members)[number]>();
-      const naive = new Map<number, number>();
+      const both = new Both();
       for (const next of steps) {
-        const chosen = "member" in next ? members[next.member] : undefined;
-        if (next.do === "set" && chosen !== undefined) {
-          deadlines.set(chosen, next.atMs);
-          naive.set(chosen.id, next.atMs);
-        } else if (next.do === "delete" && chosen !== undefined) {
-          deadlines.delete(chosen);
-          naive.delete(chosen.id);
-        } else if (next.do === "take") {
-          const taken = deadlines.takeDue(next.nowMs);
-          const first = Math.min(...naive.values());
-          expect(taken === undefined ? undefined : naive.get(taken.id)).toBe(
-            first <= next.nowMs ? first : undefined,
-          );
-          if (taken !== undefined) naive.delete(taken.id);
-        }
-        expect(deadlines.next()).toBe(naive.size === 0 ? undefined : Math.min(...naive.values()));
+        both.step(next);
+        expect(both.heap.next()).toBe(both.first());
       }
     }),
   );
 });
+
+/** The heap, and a map that is scanned. */
+class Both {
+  readonly #members = Array.from({ length: 31 }, (_, id) => ({ id, dueAtMs: 0, duePosition: -1 }));
+  readonly heap = new Deadlines<{ id: number; dueAtMs: number; duePosition: number }>();
+  readonly #naive = new Map<number, number>();
+
+  first(): number | undefined {
+    return this.#naive.size === 0 ? undefined : Math.min(...this.#naive.values());
+  }
+
+  step(next: Step): void {
+    const chosen = next.do === "take" ? undefined : this.#members[next.member];
+    if (next.do === "take") {
+      const first = this.first() ?? Number.POSITIVE_INFINITY;
+      const taken = this.heap.takeDue(next.nowMs);
+      expect(this.#naive.get(taken?.id ?? -1)).toBe(first <= next.nowMs ? first : undefined);
+      this.#naive.delete(taken?.id ?? -1);
+    } else if (chosen !== undefined && next.do === "set") {
+      this.heap.set(chosen, next.atMs);
+      this.#naive.set(chosen.id, next.atMs);
+    } else if (chosen !== undefined) {
+      this.heap.delete(chosen);
+      this.#naive.delete(chosen.id);
+    }
+  }
+}
 
 interface Item extends Queued<Item> {
   readonly row: { readonly order: number };
