@@ -53,7 +53,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   await using started = new AsyncDisposableStack();
   makeFolder(stateDir);
   // The database is also the lock of the state directory: nothing else in it is touched before it is ours.
-  const { store, saved } = openStore(databaseOf(stateDir), { log });
+  const { store, saved } = openStore(databaseOf(stateDir), { log, busyTimeoutMs: 1_000 });
   started.use(store);
   const identity = new IdentityFile(stateDir, log);
   const bootId = readBootId();

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import yargs from "yargs";
+import { writeSync } from "node:fs";
+import { parseArgs } from "node:util";
 import { Failure } from "../protocol/failures.ts";
 import { systemClock } from "../protocol/node/clock.ts";
 import { createLogger } from "../protocol/node/log.ts";
@@ -9,22 +10,28 @@ import { defaultParametersFile, loadParameters } from "./adapters/parameters.ts"
 import { startAgent } from "./agent.ts";
 import { defaultSocket } from "./core/local-api.ts";
 
-const options = await yargs(process.argv.slice(2))
-  .scriptName("connector-agent")
-  .usage("$0 [options]\n\nThe daemon of one connector instance: enrols, verifies prefixes, leases addresses.")
-  .option("parameters", { type: "string", default: defaultParametersFile, describe: "parameter file (YAML)" })
-  .option("state-dir", { type: "string", default: "/var/lib/connector", describe: "identity and leases" })
-  .option("socket", { type: "string", default: defaultSocket, describe: "Unix socket for `connector`" })
-  .example("$0", "run with the files that cloud-init wrote")
-  .example("$0 --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock", "run from here")
-  .epilogue("SIGHUP reads the parameters and the OTP again. Exit code 78: the parameters are wrong.")
-  .version(`connector-agent ${softwareVersion}`)
-  .strict()
-  .parse();
+const help = `connector-agent [options]
+
+The daemon of one connector instance: enrols, verifies prefixes, leases addresses.
+
+  --parameters FILE   parameter file, YAML      [${defaultParametersFile}]
+  --state-dir DIR     identity and leases       [/var/lib/connector]
+  --socket PATH       socket for \`connector\`   [${defaultSocket}]
+  --version, --help
+
+SIGHUP reads the parameters and the OTP again. Exit code 78: the parameters are wrong.
+
+  connector-agent --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock
+`;
+
+const options = readOptions();
 
 const { env } = process;
 const stop = Promise.withResolvers<"stop">();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.resolve("stop"));
+/** What SIGHUP does now. The handler is there from the start: without one, the signal ends the process. */
+let reread = () => {};
+process.on("SIGHUP", () => reread());
 
 /** Runs one agent after the other: a copied disk or changed parameters end one and begin the next. */
 async function run(): Promise<void> {
@@ -42,10 +49,10 @@ async function run(): Promise<void> {
       { version: softwareVersion, controller: parameters.controller, ip: parameters.ip },
       "the agent starts",
     );
-    const { stateDir, socket } = options;
+    const { "state-dir": stateDir, socket } = options;
     await using agent = await startAgent({ parameters, stateDir, socket, env, log, clock: systemClock });
     const changed = Promise.withResolvers<"changed">();
-    const reread = () => {
+    reread = () => {
       const again = loadParameters(options.parameters, env);
       if (!again.ok) {
         for (const problem of again.problems)
@@ -53,9 +60,8 @@ async function run(): Promise<void> {
       } else if (JSON.stringify(again.value) === JSON.stringify(parameters)) agent.reload();
       else changed.resolve("changed");
     };
-    process.on("SIGHUP", reread);
     const why = await Promise.race([stop.promise, agent.over, changed.promise]);
-    process.off("SIGHUP", reread);
+    reread = () => {};
     log.info({ why }, "the agent ends");
     if (why === "stop") return;
   }
@@ -71,3 +77,29 @@ try {
 }
 // Whatever still holds the process open has been told to end; it gets a moment.
 setTimeout(() => process.exit(), 2_000).unref();
+
+/** Three options need no parser of 17 MB: the agent's memory is its users'. */
+function readOptions() {
+  const text = (value: string) => ({ type: "string", default: value }) as const;
+  try {
+    const { values } = parseArgs({
+      options: {
+        parameters: text(defaultParametersFile),
+        "state-dir": text("/var/lib/connector"),
+        socket: text(defaultSocket),
+        version: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help) print(help, exitCodes.fine);
+    if (values.version) print(`connector-agent ${softwareVersion}\n`, exitCodes.fine);
+    return values;
+  } catch (error) {
+    return print(`${(error as Error).message}\n\n${help}`, exitCodes.usage);
+  }
+}
+
+function print(text: string, code: number): never {
+  writeSync(code === 0 ? 1 : 2, text);
+  process.exit(code);
+}

@@ -167,10 +167,7 @@ describe("identity", () => {
     world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
     world.run({ kind: "start" });
     expect(world.isLinked).toBe(true);
-    world.instance = {
-      ...new World().instance,
-      ec2InstanceId: "i-0e306ccdf94a1b202",
-    } as typeof world.instance;
+    world.instance = elsewhere;
     world.pass(31_000);
     expect(world.done.some((effect) => effect.do === "startAfresh")).toBe(true);
   });

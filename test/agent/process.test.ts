@@ -1,0 +1,267 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { instanceNumbered } from "../../lab/imds/instance.ts";
+import type { Imds as Emulator } from "../../lab/imds/server.ts";
+import { start as startImds } from "../lab/imds-fixture.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
+import { scriptedController } from "./controller.ts";
+import { ipv4Prefix, ipv6Prefix, pool } from "./fixture.ts";
+import { AgentProcess } from "./process.ts";
+
+const otp = "otp-for-tests-0123456789abcdef";
+const connector = {
+  name: "aws-one",
+  mode: "active-active",
+  dns: { primary: "172.18.0.2" },
+  ipv6PoolMatch: "exact",
+} as const;
+const configured = { connector, "pool/pool1": pool(ipv4Prefix, ipv6Prefix) };
+const session = (number: number) => ({
+  [`session/00000000-0000-4000-8000-00000000100${number}`]: {
+    epoch: 1,
+    device: `00000000-0000-4000-8000-00000000500${number}`,
+    user: "ana",
+    pool: "pool1",
+    wireguardKey: "W".repeat(43),
+  },
+});
+const sessionKey = (number: number) => Object.keys(session(number))[0] ?? "";
+
+let folder: ReturnType<typeof temporaryFolder>;
+let imds: Emulator;
+let controller: Awaited<ReturnType<typeof scriptedController>>;
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  imds = await startImds();
+  controller = await scriptedController(otp);
+});
+afterEach(async () => {
+  await controller[Symbol.asyncDispose]();
+  await imds[Symbol.asyncDispose]();
+  folder[Symbol.dispose]();
+});
+
+function instance(options: { otp?: string; imds?: string; name?: string } = {}): AgentProcess {
+  const { name = "one", imds: url = imds.url, ...rest } = options;
+  return new AgentProcess(join(folder.path, name), { controller: controller.url, imds: url, ...rest });
+}
+
+async function active(): Promise<AgentProcess> {
+  imds.assignPrefix(ipv4Prefix);
+  imds.assignPrefix(ipv6Prefix);
+  controller.want(configured);
+  const agent = instance({ otp }).start();
+  await agent.reaches("Active");
+  return agent;
+}
+
+describe("enrolment", () => {
+  test("Configured, Online, Active; the password is removed and printed nowhere", async () => {
+    const agent = instance().start();
+    await agent.shows("otp.missing");
+    expect(await agent.status()).toMatchObject({ status: "Configured", instanceId: "i-0e306ccdf94a1b201" });
+    writeFileSync(agent.otpFile, otp, { mode: 0o600 });
+    await agent.reaches("Online");
+    await until("the OTP file is gone", () => !existsSync(agent.otpFile));
+    controller.want(configured);
+    await agent.shows("prefix.not-assigned");
+    imds.assignPrefix(ipv4Prefix);
+    imds.assignPrefix(ipv6Prefix);
+    expect(await agent.ask("POST", "/v1/verify")).toMatchObject({
+      pools: [{ ranges: [{ verified: true }, { verified: true }] }],
+    });
+    const status = await agent.reaches("Active");
+    expect(status).toMatchObject({ name: "aws-us-east-1-con-00001", connector: "aws-one", conditions: [] });
+    await until(
+      "the controller knows",
+      () => (controller.observed.get("instance") as { status?: string })?.status === "Active",
+    );
+    expect(controller.last("enrol")).toMatchObject({
+      ec2InstanceId: "i-0e306ccdf94a1b201",
+      managementIp: "172.18.139.4",
+    });
+
+    const seen = [
+      agent.text,
+      JSON.stringify(status),
+      ...readdirSync(agent.stateDir).map((name) => readFileSync(join(agent.stateDir, name), "latin1")),
+    ];
+    expect(seen.filter((text) => text.includes(otp))).toEqual([]);
+    expect(agent.text).toContain("the spent OTP was removed");
+  });
+
+  test("SIGHUP finds a new password without waiting", async () => {
+    const agent = instance({ otp: "wrong-wrong-wrong-wrong" }).start();
+    await agent.shows("otp.unknown");
+    writeFileSync(agent.otpFile, otp);
+    agent.signal("SIGHUP");
+    await agent.reaches("Online");
+  });
+
+  test("an answer that was lost on the way is asked for again, with the same key", async () => {
+    controller.dropsAfterEnrolling = true;
+    const agent = instance({ otp }).start();
+    await agent.reaches("Online");
+    expect(controller.connections).toBe(2);
+    expect(
+      new Set(
+        controller.heard.flatMap((m) => (m.type === "hello" || m.type === "enrol" ? [m.identityKey] : [])),
+      ).size,
+    ).toBe(1);
+  });
+
+  test("killed between spending and saving, the next process gets the same identity", async () => {
+    const agent = instance({ otp });
+    controller.refuses = "link.throttled";
+    agent.start();
+    await until("it tried", () => controller.connections > 0);
+    const saved = readFileSync(join(agent.stateDir, "identity.json"), "utf8");
+    controller.refuses = undefined;
+    await agent.reaches("Online");
+    agent.signal("SIGKILL");
+    await agent.exited();
+    writeFileSync(join(agent.stateDir, "identity.json"), saved, { mode: 0o600 });
+    writeFileSync(agent.otpFile, otp, { mode: 0o600 });
+    agent.start();
+    await agent.reaches("Online");
+    await until("the enrolment is saved", () =>
+      readFileSync(join(agent.stateDir, "identity.json"), "utf8").includes("aws-one"),
+    );
+  });
+});
+
+describe("restart", () => {
+  test("SIGTERM ends it cleanly and without a goodbye", async () => {
+    const agent = await active();
+    agent.signal("SIGTERM");
+    expect(await agent.exited()).toBe(0);
+    expect(controller.last("goodbye")).toBeUndefined();
+    expect(existsSync(agent.socket)).toBe(false);
+  });
+
+  test("SIGKILL: Active again, with the same sessions, addresses and name", async () => {
+    const agent = await active();
+    controller.want(session(1));
+    const granted = await until("granted", () => controller.observed.get(sessionKey(1)));
+    agent.signal("SIGKILL");
+    await agent.exited();
+    agent.start();
+    await agent.reaches("Active");
+    await until(
+      "reported again",
+      () => controller.connections === 2 && controller.observed.get(sessionKey(1)),
+    );
+    expect(controller.observed.get(sessionKey(1))).toEqual(granted);
+    expect(controller.last("hello")).toBeDefined();
+  });
+
+  test("with the controller and the metadata service away it serves from disk", async () => {
+    const agent = await active();
+    controller.want(session(1));
+    await until("granted", () => controller.observed.get(sessionKey(1)));
+    agent.signal("SIGKILL");
+    await agent.exited();
+    imds.fault({ kind: "blackHole" });
+    await controller[Symbol.asyncDispose]();
+    agent.start();
+    expect(await agent.reaches("Offline")).toMatchObject({ activeAgents: 1, sessions: 1 });
+    await agent.shows("link.unreachable");
+    expect(await agent.ask("GET", "/v1/prefixes")).toMatchObject([
+      { prefix: ipv4Prefix, imds: "present", dataPath: "routed", verdict: "ok" },
+      { prefix: ipv6Prefix, imds: "present", dataPath: "routed", verdict: "ok" },
+    ]);
+    controller = await scriptedController(otp);
+  });
+
+  test("a drain by hand survives it", async () => {
+    const agent = await active();
+    expect(await agent.ask("POST", "/v1/drain")).toMatchObject({ status: "Draining", drain: ["cli"] });
+    agent.signal("SIGKILL");
+    await agent.exited();
+    agent.start();
+    await agent.reaches("Draining");
+    expect(await agent.ask("POST", "/v1/resume")).toMatchObject({ drain: [] });
+    await agent.reaches("Active");
+  });
+});
+
+test("a second process on the same state directory ends, and the first does not notice", async () => {
+  const agent = await active();
+  const second = new AgentProcess(join(folder.path, "two"), { controller: controller.url, imds: imds.url });
+  Object.assign(second, { stateDir: agent.stateDir });
+  second.start({ errors: "expected" });
+  expect(await second.exited()).toBe(1);
+  expect(second.lines.at(-1)).toMatchObject({ level: "error", code: "store.locked" });
+  expect(await agent.status()).toMatchObject({ status: "Active" });
+});
+
+test("a copied disk makes an identity of its own, and keeps the other's aside", async () => {
+  const agent = await active();
+  controller.want(session(1));
+  await until("granted", () => controller.observed.get(sessionKey(1)));
+  agent.signal("SIGKILL");
+  await agent.exited();
+  await using other = await startImds({
+    instance: instanceNumbered(1, { instanceId: "i-0e306ccdf94a1b299" }),
+  });
+  Object.assign(agent.env, { AWS_EC2_METADATA_SERVICE_ENDPOINT: other.url });
+  const hellos = controller.heard.length;
+  agent.start();
+  const condition = await agent.shows("identity.cloned");
+  expect(condition.text).toContain("copied from i-0e306ccdf94a1b201, this instance i-0e306ccdf94a1b299");
+  expect(await agent.status()).toMatchObject({
+    status: "Configured",
+    sessions: 0,
+    instanceId: "i-0e306ccdf94a1b299",
+  });
+  expect(readdirSync(agent.stateDir)).toEqual(
+    expect.arrayContaining(["agent.db.of-i-0e306ccdf94a1b201", "identity.json.of-i-0e306ccdf94a1b201"]),
+  );
+  expect(controller.heard.slice(hellos).filter(({ type }) => type === "hello")).toEqual([]);
+});
+
+describe("parameters", () => {
+  test("that are wrong: exit code 78, and every problem", async () => {
+    const yaml = "controler: https://c.example\nip: 10.0.0.300\nwireguardPort: yes\n";
+    const agent = new AgentProcess(folder.path, { controller: "", imds: imds.url, yaml }).start({
+      errors: "expected",
+    });
+    expect(await agent.exited()).toBe(78);
+    expect(agent.lines.map(({ level, code, field }) => [level, code, field])).toEqual(
+      ["controler", "controller", "ip", "gateway", "wireguardPort"].map((field) => [
+        "error",
+        "parameters.invalid",
+        field,
+      ]),
+    );
+  });
+
+  test("that change are taken over with SIGHUP; wrong ones are named and left alone", async () => {
+    const agent = await active();
+    const before = readFileSync(agent.parametersFile, "utf8");
+    writeFileSync(agent.parametersFile, before.replace("gateway: 172.18.128.1", "gateway: nonsense"));
+    agent.signal("SIGHUP");
+    await until("named", () => agent.lines.some(({ field }) => field === "gateway"));
+    expect(await agent.status()).toMatchObject({ status: "Active", gateway: "172.18.128.1" });
+    writeFileSync(agent.parametersFile, `${before}publicAddress: 203.0.113.7\n`);
+    agent.signal("SIGHUP");
+    await until(
+      "told",
+      () => (controller.observed.get("instance") as { endpoint?: string })?.endpoint === "203.0.113.7:51820",
+    );
+    await agent.reaches("Active");
+  });
+
+  test("of another instance are named, with the right ones", async () => {
+    const agent = instance({ otp });
+    writeFileSync(agent.parametersFile, readFileSync(agent.parametersFile, "utf8").replace("139.4", "139.5"));
+    agent.start();
+    expect((await agent.shows("parameters.ip-mismatch")).text).toContain(
+      "configured 172.18.139.5, right 172.18.139.4",
+    );
+    expect(controller.connections).toBe(0);
+  });
+});
