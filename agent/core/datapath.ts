@@ -84,6 +84,11 @@ export class DataPathControl {
     return this.#held !== undefined && this.#state.kind !== "failing";
   }
 
+  /** When a failed apply is tried again. */
+  get retryAtMs(): number | undefined {
+    return this.#state.kind === "failing" ? this.#state.retryAtMs : undefined;
+  }
+
   /** The ranges that were routed when last read back; undefined before that. */
   get routed(): ReadonlySet<string> | undefined {
     return this.#held === undefined ? undefined : new Set(this.#held.routes);
@@ -98,9 +103,8 @@ export class DataPathControl {
   }
 
   nextDeadline(): number | undefined {
-    const retryAtMs = this.#state.kind === "failing" ? this.#state.retryAtMs : undefined;
     const readAtMs = this.#activity?.effectId === undefined ? (this.#activity?.dueAtMs ?? 0) : undefined;
-    return earliest(retryAtMs, readAtMs);
+    return earliest(this.retryAtMs, readAtMs);
   }
 
   #apply(plan: () => DataPathPlan, now: Instant): DataPathEffect[] {

@@ -1,0 +1,137 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Desired } from "../../agent/core/desired.ts";
+import { Holds } from "../../agent/core/holds.ts";
+import { Memory } from "../../agent/core/memory.ts";
+import { Prefixes } from "../../agent/core/prefixes.ts";
+import { at, ipv4Prefix, known, pool } from "./fixture.ts";
+
+const drain = { sinceMs: 1 };
+
+function update(set: Record<string, unknown>, remove: string[] = [], snapshot = false) {
+  return { snapshot, set: new Map(Object.entries(set)), remove };
+}
+
+describe("the desired state", () => {
+  test("a snapshot replaces everything, and names the sessions that are over", () => {
+    const desired = new Desired();
+    const spec = {
+      epoch: 1,
+      device: "00000000-0000-4000-8000-000000000002",
+      user: "ana",
+      pool: "a",
+      wireguardKey: "W".repeat(43),
+    };
+    desired.apply(update({ "pool/a": pool(ipv4Prefix), "session/one": spec, "session/two": spec, drain }));
+    const result = desired.apply(update({ "pool/b": pool(), "session/two": spec }, [], true));
+    expect(result).toMatchObject({ is: "applied", sessions: { over: ["one"], snapshot: true } });
+    expect([...desired.pools.keys()]).toEqual(["b"]);
+    expect([...desired.sessions.keys()]).toEqual(["two"]);
+    expect(desired.drain).toBeUndefined();
+  });
+
+  test.each<[key: string, value: unknown]>([
+    ["pool/a", { ...pool(), leaseMinutes: 0 }],
+    ["pool/a", pool("172.18.140.17/28")],
+    ["pool", pool()],
+    ["drain/twice", drain],
+    ["drain", { sinceMs: "now" }],
+    ["connector", {}],
+  ])("%s: %j is malformed, and nothing of its change is applied", (key, value) => {
+    const desired = new Desired();
+    expect(desired.apply(update({ "pool/good": pool(), [key]: value })).is).toBe("malformed");
+    expect(desired.pools.size).toBe(0);
+    expect(desired.takeUnsaved()).toBeUndefined();
+  });
+
+  test("what was saved by another version and cannot be read is left out and counted", () => {
+    const desired = new Desired();
+    const saved = new Map<string, unknown>([
+      ["pool/a", pool()],
+      ["pool/b", { old: true }],
+      ["quota/a", 5],
+    ]);
+    expect(desired.restore(saved)).toEqual({ unreadable: 2 });
+    expect([...desired.pools.keys()]).toEqual(["a"]);
+    expect(desired.takeUnsaved()).toBeUndefined();
+  });
+
+  test("whatever is applied, and however often writing fails, the disk ends up with the same", () => {
+    const name = fc.constantFrom("pool/a", "pool/b", "pool/c", "drain");
+    const step = fc.record({
+      set: fc.array(name, { maxLength: 3 }),
+      remove: fc.array(name, { maxLength: 2 }),
+      snapshot: fc.boolean(),
+      writes: fc.boolean(),
+      fails: fc.boolean(),
+      minutes: fc.integer({ min: 1, max: 99 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+        const desired = new Desired();
+        const disk = new Map<string, unknown>();
+        const write = (fails: boolean) => {
+          const batch = desired.takeUnsaved();
+          if (batch === undefined) return;
+          if (fails) {
+            desired.notSaved(batch);
+            return;
+          }
+          if (batch.clear) disk.clear();
+          for (const key of batch.remove) disk.delete(key);
+          for (const [key, value] of batch.set) disk.set(key, value);
+        };
+        for (const { set, remove, snapshot, writes, fails, minutes } of steps) {
+          const values = set.map((key) => [
+            key,
+            key === "drain" ? drain : { ...pool(), leaseMinutes: minutes },
+          ]);
+          const removed = snapshot ? [] : remove.filter((key) => !set.includes(key));
+          desired.apply(update(Object.fromEntries(values), removed, snapshot));
+          if (writes) write(fails);
+        }
+        write(false);
+        const restored = new Desired();
+        restored.restore(disk);
+        expect([...restored.pools].sort()).toEqual([...desired.pools].sort());
+        expect(restored.drain).toEqual(desired.drain);
+      }),
+    );
+  });
+});
+
+describe("the memory", () => {
+  const make = () => {
+    const parts = { desired: new Desired(), prefixes: new Prefixes(), holds: new Holds() };
+    return { ...parts, memory: new Memory(parts) };
+  };
+
+  test("writes what changed, one write at a time, and again after a failure", () => {
+    const { memory, holds } = make();
+    expect(memory.next(at(0))).toBeUndefined();
+    holds.set("cli", true);
+    const write = memory.next(at(1));
+    expect(write).toMatchObject({ facts: [["drain", ["cli"]]] });
+    expect(memory.next(at(2))).toBeUndefined();
+    memory.written(write?.effectId ?? 0, false, at(3));
+    expect(memory.next(at(4))).toBeUndefined();
+    expect(memory.nextDeadline()).toBe(5_003);
+    const again = memory.next(at(5_003));
+    expect(again).toMatchObject({ facts: [["drain", ["cli"]]] });
+    memory.written(again?.effectId ?? 0, true, at(5_004));
+    expect(memory.next(at(5_005))).toBeUndefined();
+  });
+
+  test("a reading that found the same is not written again", () => {
+    const { memory, prefixes } = make();
+    const read = (ms: number) => {
+      prefixes.demand();
+      prefixes.take(prefixes.next(at(ms)) ?? 0, known(ipv4Prefix), at(ms));
+      return memory.next(at(ms));
+    };
+    const first = read(0);
+    expect(first?.facts).toMatchObject([["prefixes", { assigned: [ipv4Prefix], vanished: [] }]]);
+    memory.written(first?.effectId ?? 0, true, at(1));
+    expect(read(60_000)).toBeUndefined();
+  });
+});
