@@ -8,6 +8,7 @@ import type { LeaseInput } from "./lease-inputs.ts";
 import type { LeaseRecovery } from "./lease-recovery.ts";
 import type { Claim } from "./lease-row.ts";
 import type { Lease } from "./lease-table.ts";
+import { isOnDisk } from "./lease-views.ts";
 import { WaitingSessions } from "./lease-waiting.ts";
 
 /** What a session has. Whether it may be told so depends on the disk: see `outcomeOf`. */
@@ -182,11 +183,12 @@ export class LeaseSessions {
     return this.#book.grant(claimOf(session), former, now);
   }
 
-  /** Ends the session that has the lease now, unless it came with the same input and is at least as high. */
+  /** Ends the session that has the lease now; of two that came together, the one on disk stays, else the higher one. */
   #displace(session: Session, lease: Lease): boolean {
     const holder = this.#sessions.get(lease.row.session?.id ?? "");
     if (holder === undefined || holder === session || holder.place.kind !== "holding") return true;
-    if (holder.since === session.since && holder.spec.epoch >= session.spec.epoch) return false;
+    const cameTogether = holder.since === session.since;
+    if (cameTogether && (isOnDisk(holder, lease) || holder.spec.epoch >= session.spec.epoch)) return false;
     this.#settle(holder, { kind: "ended", why: "lease.superseded" });
     return true;
   }

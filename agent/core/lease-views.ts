@@ -81,7 +81,8 @@ export function sessionView(
   };
 }
 
-function isOnDisk({ id, spec }: Session, { disk }: Lease): boolean {
+/** Whether the disk says that this session, at this epoch, has this lease. */
+export function isOnDisk({ id, spec }: Session, { disk }: Lease): boolean {
   return disk?.state === "leased" && disk.session?.id === id && disk.session.epoch === spec.epoch;
 }
 

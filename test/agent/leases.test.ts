@@ -169,6 +169,20 @@ test("a newer session of the device takes the lease over, a lower epoch is ignor
   expect(w.leases.outcome("s2")).toMatchObject({ outcome: "granted" });
 });
 
+test("after a restart the session on the row stays, though another of its device is wanted too and is higher", () => {
+  const w = world();
+  const both = [["old", session("d1", 7)] as const, ["new", session("d1", 1)] as const];
+  for (const each of both) {
+    w.want(each);
+    w.settle();
+  }
+  w.restart();
+  w.snapshot(both, "disk");
+  w.settle();
+  expect(w.leases.outcome("new")).toMatchObject({ outcome: "granted" });
+  expect(w.leases.outcome("old")).toMatchObject({ code: "lease.superseded" });
+});
+
 test("a vanished range quarantines: nothing is freed, and what is still wanted comes back as it was", () => {
   const w = world();
   w.want(["s1", session("d1")], ["s2", session("d2")]);
