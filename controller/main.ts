@@ -41,6 +41,6 @@ export async function serve(options: ServeOptions): Promise<number> {
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     log.error({ code: error.code, ...error.facts, hint: error.hint }, error.message);
-    return exitConfiguration;
+    return error.retry === "backoff" ? 1 : exitConfiguration;
   }
 }

@@ -632,6 +632,12 @@ export const catalogue = {
     summary: "Too many requests",
     hint: "Wait for the time that Retry-After names.",
   },
+  "admin.listen": {
+    retry: "backoff",
+    severity: "error",
+    summary: "The controller cannot listen on its address",
+    hint: "Free the port or choose another (--listen); the address must be one of this host's.",
+  },
   "admin.no-controller": {
     retry: "onChange",
     severity: "error",

@@ -28,7 +28,7 @@ export interface ApiOptions {
 export interface Api extends AsyncDisposable {
   /** For upgrades: the links of agents and devices arrive at the same port. */
   readonly server: Server;
-  /** Resolves with the port. */
+  /** Resolves with the port, or throws `admin.listen`. */
   listen(host: string, port: number): Promise<number>;
   /** The OpenAPI 3.1 text of this API as an object. */
   readonly openapi: object;
@@ -74,7 +74,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     server: app.server,
     openapi: app.swagger(),
     listen: async (host, port) => {
-      await app.listen({ host, port });
+      await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+        throw new Failure("admin.listen", { host, port, problem: error.code ?? error.message }, error);
+      });
       const address = app.server.address();
       return typeof address === "object" && address !== null ? address.port : port;
     },

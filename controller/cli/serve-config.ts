@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { LogLevel } from "../../protocol/node/log.ts";
 import type { Problem } from "../api/problem.ts";
 import { problemsOf } from "../api/validation.ts";
+import { stateDirProblem } from "./state-dir.ts";
 
 const path = z.string().min(1).max(4096);
 
@@ -55,6 +56,16 @@ export function readServeConfig({ config, ...flags }: ServeFlags): ConfigOutcome
   if (tlsCert === undefined && tlsKey === undefined && !isLoopback(host)) {
     const fix = "Name a certificate and its key (tlsCert, tlsKey), or listen on 127.0.0.1.";
     problems.push({ field: "tlsCert", problem: `is missing, and ${host} is not loopback`, fix });
+  }
+  const stateProblem = stateDirProblem(stateDir);
+  if (stateProblem !== undefined) {
+    const fix = "Make the folder, owned by the user the controller runs as.";
+    problems.push({
+      field: "stateDir",
+      value: stateDir,
+      problem: `cannot be written (${stateProblem})`,
+      fix,
+    });
   }
   checkFolder(awsCertificates, problems);
   if (problems.length > 0) return { ok: false, problems };

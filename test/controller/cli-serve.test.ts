@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readServeConfig, type ServeFlags } from "../../controller/cli/serve-config.ts";
@@ -48,12 +50,13 @@ test("options win over the file, and what neither names has a default", async ()
     "controller.yaml",
     `listen: "[::]:9443"\ntlsCert: ${files.cert}\ntlsKey: ${files.key}\nawsCertificates: ${files.aws}\nlogLevel: warn\n`,
   );
-  expect(readServeConfig({ config, logLevel: "debug" })).toMatchObject({
+  const stateDir = join(files.folder.path, "state");
+  expect(readServeConfig({ config, stateDir, logLevel: "debug" })).toMatchObject({
     ok: true,
     value: {
       host: "::",
       port: 9443,
-      stateDir: "/var/lib/connector-controller",
+      stateDir,
       awsCertificates: files.aws,
       logLevel: "debug",
       tls: {
@@ -72,10 +75,18 @@ test("everything that is wrong is told at once", async () => {
     "stateDir is too small or too short",
     "logLevl is not a field",
   ]);
-  expect(problems({ listen: "0.0.0.0:70000", tlsKey: "/nowhere.key", awsCertificates: "/nowhere" })).toEqual([
+  expect(
+    problems({
+      listen: "0.0.0.0:70000",
+      tlsKey: "/nowhere.key",
+      stateDir: "/dev/null/x",
+      awsCertificates: "/nowhere",
+    }),
+  ).toEqual([
     "listen has no such port",
     "tlsKey cannot be read (ENOENT)",
     "tlsCert is missing",
+    "stateDir cannot be written (ENOTDIR)",
     "awsCertificates cannot be read (ENOENT)",
   ]);
 });
@@ -111,7 +122,7 @@ test.each<[string, (files: Awaited<ReturnType<typeof prepare>>) => ServeFlags, s
   ["an empty file", (f) => ({ listen: "127.0.0.1:1", config: f.file("c.yaml", "") }), []],
 ])("judges %s", async (_, flags, expected) => {
   using files = await prepare();
-  expect(problems({ awsCertificates: files.aws, ...flags(files) })).toEqual(expected);
+  expect(problems({ stateDir: files.aws, awsCertificates: files.aws, ...flags(files) })).toEqual(expected);
 });
 
 test("serves over TLS, takes a renewed certificate on SIGHUP, and ends with 0 on SIGTERM", async () => {
@@ -140,4 +151,23 @@ test("serves over TLS, takes a renewed certificate on SIGHUP, and ends with 0 on
   expect((await send(http, "GET", "/livez", { token: null })).status).toBe(200);
   child.kill("SIGTERM");
   expect(await ended).toBe(0);
+});
+
+test("a port that is taken ends it with 1 and the reason, so that it is started again", async () => {
+  using files = await prepare();
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const args = ["--listen", `127.0.0.1:${port}`, "--state-dir", files.aws, "--aws-certificates", files.aws];
+  const child = spawn(process.execPath, [script, "serve", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
+  const [code] = await once(child, "close");
+  server.close();
+  expect([code, output]).toEqual([1, expect.stringContaining('"code":"admin.listen"')]);
+  expect(output).not.toContain("    at ");
 });

@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
-import { ask, withClient } from "../ask.ts";
+import { Failure } from "../../../protocol/failures.ts";
+import { ask, misuse, withClient } from "../ask.ts";
 import { askOptions, type Cli, name, secretOptions } from "../options.ts";
 import { auditTable, tokenTable } from "../text/access.ts";
 import { withMore } from "../text/page.ts";
@@ -85,6 +86,10 @@ function token(argv: Argv, { world, choose }: Cli): Argv {
           const describe = () => `Admin token ${o.name} is created.`;
           const { stateDir } = o;
           if (stateDir !== undefined) {
+            const { stateDirProblem } = await import("../state-dir.ts");
+            const problem = stateDirProblem(stateDir);
+            if (problem !== undefined)
+              return misuse(world, o, new Failure("admin.file", { stateDir, problem }));
             const { createTokenLocally } = await import("../../local.ts");
             return await createSecret(world, o, () => createTokenLocally(stateDir, o.name), describe);
           }
