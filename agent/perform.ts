@@ -1,3 +1,4 @@
+import { Failure } from "../protocol/failures.ts";
 import { proofText } from "../protocol/messages.ts";
 import type { Dialer } from "../protocol/node/dialer.ts";
 import type { Logger } from "../protocol/node/log.ts";
@@ -61,13 +62,13 @@ function performOne(effect: AgentEffect, outside: Outside): void {
       dialer.hangUp(effect.dialId, effect.close);
       break;
     case "readInstance":
-      answer(readInstance(outside), log, (reading) => {
+      answer(readInstance(outside), log, unread, (reading) => {
         post({ kind: "instanceRead", effectId: effect.effectId, reading });
       });
       break;
     case "readPrefixes":
       readings.begun();
-      answer(imds.readPrefixes(), log, (reading) => {
+      answer(imds.readPrefixes(), log, unread, (reading) => {
         metrics.readPrefixes(reading.is === "known" ? "known" : reading.why);
         post({ kind: "prefixesRead", effectId: effect.effectId, reading });
         readings.ended();
@@ -91,23 +92,45 @@ function performOne(effect: AgentEffect, outside: Outside): void {
       outside.startOver(effect.ec2InstanceId);
       break;
     case "apply":
-      answer(dataPath.apply(effect.plan), log, (result) => {
+      answer(dataPath.apply(effect.plan), log, asResult, (result) => {
         post({ kind: "applied", effectId: effect.effectId, result });
       });
       break;
     case "readActivity":
-      answer(dataPath.activity(), log, (seen) => {
-        post({ kind: "activityRead", effectId: effect.effectId, seen });
-      });
+      answer(
+        dataPath.activity(),
+        log,
+        () => new Map(),
+        (seen) => {
+          post({ kind: "activityRead", effectId: effect.effectId, seen });
+        },
+      );
       break;
     case "note":
       logNote(log, effect.note);
   }
 }
 
-/** Adapters answer with failures instead of rejecting; one that rejects all the same must not end the process. */
-function answer<T>(work: Promise<T>, log: Logger, then: (value: T) => void): void {
-  work.then(then).catch((error: unknown) => log.error({ err: error }, "an adapter failed"));
+/** Adapters answer with failures instead of rejecting; for one that rejects all the same, `instead` is the answer. */
+function answer<T>(
+  work: Promise<T>,
+  log: Logger,
+  instead: (failure: Failure) => T,
+  then: (value: T) => void,
+) {
+  const caught = work.catch((error: unknown) => {
+    log.error({ err: error }, "an adapter failed");
+    return instead(new Failure("internal", { error: String(error).slice(0, 200) }, error));
+  });
+  void caught.then(then);
+}
+
+function asResult(failure: Failure): { readonly ok: false; readonly failure: Failure } {
+  return { ok: false, failure };
+}
+
+function unread({ code: why, message: detail }: Failure) {
+  return { is: "unknown", why, detail } as const;
 }
 
 function storeAll(parts: readonly StorePart[], { store, clock, bootId, metrics, post }: Outside): void {
@@ -122,18 +145,28 @@ function storeAll(parts: readonly StorePart[], { store, clock, bootId, metrics, 
 
 async function readInstance({ imds, localAddresses }: Outside): Promise<InstanceReading> {
   const document = await imds.readIdentityDocument();
-  if (!document.ok) return { is: "unknown", why: document.failure.code, detail: document.failure.message };
+  if (!document.ok) return unread(document.failure);
   return { is: "known", ...document.value, local: localAddresses?.() };
 }
 
 /** Answers the challenge, or hangs up when what it takes went away in between: identity or password. */
 function prove(
   { dialId, challenge, plan }: Extract<AgentEffect, { do: "prove" }>,
-  { dialer, identity, otp, clock }: Outside,
+  { dialer, identity, otp, clock, post }: Outside,
 ): void {
   const { record } = identity;
   const password = plan.as === "enrol" ? otp.read() : undefined;
   if (record === undefined || (plan.as === "enrol" && password === undefined)) {
+    dialer.hangUp(dialId, "done");
+    return;
+  }
+  if (password !== undefined && !isOtp(password.reveal())) {
+    // No controller made it, and none would get past its length: refused here, in the controller's place.
+    const text = "the OTP file does not hold 16 to 128 characters";
+    post({
+      kind: "link",
+      input: { kind: "received", dialId, message: { type: "refused", code: "otp.unknown", text } },
+    });
     dialer.hangUp(dialId, "done");
     return;
   }
@@ -154,4 +187,8 @@ function prove(
   const { primaryIpv4: managementIp, vpcId, subnetId } = plan.facts;
   const claims = { ec2InstanceId, document, documentSignature, managementIp, vpcId, subnetId };
   dialer.send(dialId, { type: "enrol", ...proof, ...claims, otp: password.reveal() });
+}
+
+function isOtp(text: string): boolean {
+  return text.length >= 16 && text.length <= 128;
 }

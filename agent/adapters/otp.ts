@@ -1,4 +1,4 @@
-import { rmSync, statSync } from "node:fs";
+import { accessSync, constants, rmSync, statSync } from "node:fs";
 import { readFileIfThere } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import { Secret } from "../../protocol/secret.ts";
@@ -13,9 +13,10 @@ export class OtpFile {
     this.#log = log;
   }
 
-  /** Changes when the file does, and tells nothing of its content; undefined when there is no file, or an empty one. */
+  /** Changes when the file does, and tells nothing of its content; undefined when there is none to be read, or it is empty. */
   mark(): string | undefined {
     try {
+      accessSync(this.#path, constants.R_OK);
       const { ino, size, mtimeMs } = statSync(this.#path);
       return size === 0 ? undefined : `${ino} ${size} ${mtimeMs}`;
     } catch {

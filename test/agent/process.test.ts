@@ -101,6 +101,13 @@ describe("enrolment", () => {
     await agent.reaches("Online");
   });
 
+  test("a password that cannot be one is refused here, and not sent", async () => {
+    const agent = instance({ otp: "short" }).start();
+    expect((await agent.shows("otp.unknown")).text).toContain("does not hold 16 to 128 characters");
+    expect(controller.last("enrol")).toBeUndefined();
+    expect(agent.text).not.toContain('short"');
+  });
+
   test("an answer that was lost on the way is asked for again, with the same key", async () => {
     controller.dropsAfterEnrolling = true;
     const agent = instance({ otp }).start();
