@@ -105,7 +105,10 @@ Up Since              -
 Link                  down
 Last Seen             -
 Enrolled              2024-10-28 10:48:06Z
-AWS                   account 123456789012, us-east-1a, vpc-0a1b2c3d4e5f67890, subnet-0a1b2c3d4e5f67890
+AWS Account           123456789012
+Zone                  us-east-1a
+VPC and Subnet        vpc-0a1b2c3d4e5f67890
+                      subnet-0a1b2c3d4e5f67890
 Prefixes              not reported yet
 
 Pool Name  User Group  Leased  Cooling  Free  Total  IP Pools
@@ -113,7 +116,7 @@ Pool1      Sales            -        -     -      -  172.18.128.176/28
                                                      2600:1f18:2a89:703::/80
 Pool2      Guests           -        -     -      -  172.18.128.192/28
 
-No condition: nothing needs attention.
+The link is down. Look on the instance: connector status
 `,
     );
   });
@@ -230,6 +233,10 @@ Offline        2
 
 prod: none of its 2 instances is Active
   → connector-controller instance list --connector prod
+aws-us-east-1-con-00001: is Offline
+  → Look on the instance: connector status
+aws-us-east-1-con-00002: is Offline
+  → Look on the instance: connector status
 `,
     ]);
   });

@@ -30,7 +30,7 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
         askOptions(y)
           .example("$0 status", "")
           .epilogue(
-            "Exit code 1: a connector has no active instance, or an instance has a condition worse than info.",
+            "Exit code 1: a connector has no active instance, or an instance is Offline or has a condition worse than info.",
           ),
       (o) => choose(async () => (await import("../status.ts")).status(world, o)),
     )

@@ -55,22 +55,22 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["Link", instance.linkUpSinceMs === null ? "down" : `up since ${timestamp(instance.linkUpSinceMs)}`],
     ["Last Seen", timestamp(instance.lastSeenMs ?? undefined)],
     ["Enrolled", timestamp(instance.enrolledAtMs)],
-    [
-      "AWS",
-      `account ${instance.accountId}, ${instance.availabilityZone}, ${instance.vpcId}, ${instance.subnetId}`,
-    ],
+    ["AWS Account", instance.accountId],
+    ["Zone", instance.availabilityZone],
+    ["VPC and Subnet", `${instance.vpcId}\n${instance.subnetId}`],
     ["Prefixes", prefixes(instance)],
   ]);
   const parts = [facts, pools(instance.pools, width)];
-  const { conditions } = instance;
-  parts.push(
-    conditions.length === 0
-      ? "No condition: nothing needs attention."
-      : conditions
-          .map(({ severity, code, text, hint }) => `${severity}: ${text} [${code}]\n  → ${hint}`)
-          .join("\n"),
-  );
+  parts.push(attention(instance));
   return parts.join("\n\n");
+}
+
+function attention({ status, conditions }: InstanceView): string {
+  if (status === "Offline") return "The link is down. Look on the instance: connector status";
+  if (conditions.length === 0) return "No condition: nothing needs attention.";
+  return conditions
+    .map(({ severity, code, text, hint }) => `${severity}: ${text} [${code}]\n  → ${hint}`)
+    .join("\n");
 }
 
 function prefixes({ prefixes }: InstanceView): string {

@@ -25,12 +25,17 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
           ? `Launch one with an OTP: connector-controller otp create ${name}`
           : `connector-controller instance list --connector ${name}`,
     }));
-  const conditions = instances.flatMap(({ name, conditions }) =>
+  // What an instance said before its link went down is no longer known to be true.
+  const linked = instances.filter(({ status }) => status !== "Offline");
+  const conditions = linked.flatMap(({ name, conditions }) =>
     conditions
       .filter(({ severity }) => severity !== "info")
       .map(({ code, text, hint }) => ({ where: name, what: `${text} [${code}]`, hint })),
   );
-  return [...idle, ...conditions];
+  const offline = instances
+    .filter(({ status }) => status === "Offline")
+    .map(({ name }) => ({ where: name, what: "is Offline", hint: "Look on the instance: connector status" }));
+  return [...idle, ...offline, ...conditions];
 }
 
 export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {
