@@ -55,6 +55,7 @@ export class Memory {
   next(now: Instant): MemoryWrite | undefined {
     if (this.#writing !== undefined) return undefined;
     if (this.#retryAtMs !== undefined && now.monotonicMs < this.#retryAtMs) return undefined;
+    this.#retryAtMs = undefined;
     const desired = this.#desired.takeUnsaved();
     const facts = this.#facts().filter(({ name, compared }) => this.#written.get(name) !== compared);
     if (desired === undefined && facts.length === 0) return undefined;

@@ -391,6 +391,36 @@ describe("the data path", () => {
   });
 });
 
+test("whatever fails, it never spins: a tick at its deadline moves the deadline on", () => {
+  const failures: readonly Partial<World>[] = [
+    { diskFails: "store.full" },
+    { dataPathFails: true },
+    { isControllerThere: false },
+    { reading: unknown },
+    { instance: { is: "unknown", why: "imds.failing", detail: "" } },
+    { otp: undefined } as Partial<World>,
+  ];
+  for (const disk of [emptyDisk, enrolledDisk]) {
+    for (let mask = 0; mask < 2 ** failures.length; mask++) {
+      const world = new World(disk());
+      world.want({ ...configured, ...session(1) });
+      Object.assign(world, ...failures.filter((_, i) => mask & (1 << i)));
+      world.run({ kind: "start" }, { kind: "hold", reason: "cli", isOn: true });
+      let ticks = 0;
+      const endMs = world.nowMs + 60_000;
+      for (
+        let due = world.agent.nextDeadline();
+        due !== undefined && due < endMs;
+        due = world.agent.nextDeadline()
+      ) {
+        world.nowMs = Math.max(world.nowMs, due);
+        world.run({ kind: "tick" });
+        expect(++ticks).toBeLessThan(500);
+      }
+    }
+  }
+});
+
 test("results of effects that nobody waits for are dropped", () => {
   const world = active(session(1));
   const before = JSON.stringify(world.status);

@@ -122,6 +122,16 @@ describe("the memory", () => {
     expect(memory.next(at(5_005))).toBeUndefined();
   });
 
+  test("a failed write of what has since been taken back wants nothing more", () => {
+    const { memory, holds } = make();
+    holds.set("cli", true);
+    const write = memory.next(at(0));
+    memory.written(write?.effectId ?? 0, false, at(1));
+    holds.set("cli", false);
+    expect(memory.next(at(5_001))).toBeUndefined();
+    expect(memory.nextDeadline()).toBeUndefined();
+  });
+
   test("a reading that found the same is not written again", () => {
     const { memory, prefixes } = make();
     const read = (ms: number) => {
