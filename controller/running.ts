@@ -107,9 +107,10 @@ export class Running implements AsyncDisposable {
 
   #verify({ effectId, text, identityKey, signature, document }: ControllerEffect & { do: "verify" }): void {
     const proven = verifyText(identityKey, text, signature);
+    const { awsCertificates, log } = this.#options;
     const verdict =
       proven && document !== undefined
-        ? documentVerdict(this.#options.awsCertificates, document.document, document.documentSignature)
+        ? documentVerdict(awsCertificates, document.document, document.documentSignature, log)
         : undefined;
     this.driver.post({ kind: "verified", effectId, proven, document: verdict });
   }

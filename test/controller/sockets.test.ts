@@ -106,6 +106,11 @@ describe("an agent over a real socket", () => {
       (agent: WireAgent) => ({ document: agent.document({ region: "../us-east-1" }) }),
       "enrol.document-malformed",
     ],
+    [
+      "a region longer than a file name may be",
+      (agent: WireAgent) => ({ document: agent.document({ region: `us-${"e".repeat(300)}-1` }) }),
+      "enrol.document-malformed",
+    ],
     ["no document of AWS", () => ({ document: "<html>" }), "enrol.document-malformed"],
     ["a clock that is an hour slow", () => ({ wallMs: Date.now() - 3_600_000 }), "enrol.clock-skew"],
   ] as const)("is refused with %s", async (_what, change, code) => {
