@@ -432,6 +432,12 @@ export const catalogue = {
     summary: "Another session of the same device took the lease over",
     hint: "One device has one lease per pool; the controller removes the older session.",
   },
+  "lease.foreign": {
+    retry: "backoff",
+    severity: "error",
+    summary: "An instance granted an address that is not of its pool, or that another session holds",
+    hint: "The session was placed elsewhere. Look at the instance with `connector prefixes` and `connector leases`; if it cannot be explained, remove it and send its support bundle.",
+  },
   "lease.quarantined": {
     retry: "backoff",
     severity: "warning",

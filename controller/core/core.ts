@@ -207,8 +207,10 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     pipeline.add({
       decide: () => {
         pass = placer.pass(this.#world.now);
-        const { changes, placed } = pass;
+        const { changes, placed, foreign } = pass;
         this.#pass = { changes, audit: [] };
+        for (const { instance, session, addresses } of foreign)
+          this.#tellForeign(instance, session, addresses);
         const done = () => {
           this.#isPassQueued = false;
           totals.placements += placed;
@@ -221,6 +223,13 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
         if (pass !== undefined) placer.giveBack(pass, this.#world.now);
       },
     });
+  }
+
+  #tellForeign(id: string, session: string, addresses: string): void {
+    const instance = this.#world.model.instances.get(id)?.name ?? id;
+    const facts = { code: "lease.foreign", instance, session, addresses };
+    count(this.#world.totals, "lease.foreign");
+    this.#world.emit({ do: "tell", level: "warn", text: "instance granted a wrong address", facts });
   }
 
   #store(plan: Plan): number {

@@ -1,7 +1,9 @@
 import { type Result, success } from "../../protocol/failures.ts";
 import { auditOf, type DecideContext, type Deciders, type Decision, notFound } from "./decision.ts";
+import { isInRanges } from "./grants.ts";
+import type { Model } from "./model.ts";
 import { checkPools } from "./pools.ts";
-import { type Change, type InstanceRow, put, remove } from "./rows.ts";
+import { type Change, type InstanceRow, put, remove, type SessionRow } from "./rows.ts";
 import type { InstanceView } from "./views.ts";
 
 /** What is out there: instances with their pools, devices, sessions. */
@@ -20,7 +22,10 @@ export const fleetDeciders: Deciders<
     if (before === undefined || connector === undefined) return notFound("instance", instance);
     const checked = checkPools(pools, before, connector, model.instancesOf(connector.name));
     if (!checked.ok) return checked;
-    return changed("instance.pools.set", before, { ...before, pools: checked.value }, context);
+    // The address goes with the range: the next instance to get the range may grant it.
+    const homeless = sessionsOn(before, model).filter(({ place }) => !isInRanges(place, checked.value));
+    const after = { ...before, pools: checked.value };
+    return changed("instance.pools.set", before, after, context, homeless.map(sentAway));
   },
 
   "instance.drain": ({ instance }, context) => {
@@ -41,13 +46,7 @@ export const fleetDeciders: Deciders<
     const row = model.instanceByName.get(instance);
     const view = views.instance(instance);
     if (row === undefined || view === undefined) return notFound("instance", instance);
-    const changes: Change[] = [remove("instance", row.id)];
-    for (const id of model.sessionsOn(row.id)) {
-      const session = model.sessions.get(id);
-      if (session === undefined) continue;
-      const place = { is: "waiting", code: "placement.no-instance" } as const;
-      changes.push(put("session", { ...session, epoch: session.epoch + 1, place }));
-    }
+    const changes = [remove("instance", row.id), ...sessionsOn(row, model).map(sentAway)];
     const audit = [auditOf(context, "instance.remove", `instance/${instance}`, row, null)];
     return success({ plan: { changes, audit }, answer: () => view });
   },
@@ -73,15 +72,26 @@ export const fleetDeciders: Deciders<
   },
 };
 
+function sessionsOn({ id }: InstanceRow, model: Model): SessionRow[] {
+  return [...model.sessionsOn(id)].flatMap((session) => model.sessions.get(session) ?? []);
+}
+
+/** The next pass finds it another place. */
+function sentAway(session: SessionRow): Change {
+  const place = { is: "waiting", code: "placement.no-instance" } as const;
+  return put("session", { ...session, epoch: session.epoch + 1, place });
+}
+
 function changed(
   action: string,
   before: InstanceRow,
   after: InstanceRow,
   context: DecideContext,
+  consequences: readonly Change[] = [],
 ): Result<Decision<InstanceView>> {
   const audit = [auditOf(context, action, `instance/${after.name}`, before, after)];
   return success({
-    plan: { changes: [put("instance", after)], audit },
+    plan: { changes: [put("instance", after), ...consequences], audit },
     answer: (views) => {
       const view = views.instance(after.name);
       if (view === undefined) throw new Error("a stored instance has a view");

@@ -48,6 +48,8 @@ export class Model {
   readonly #instancesOf = new Map<string, Set<string>>();
   readonly #devicesOf = new Map<string, Set<string>>();
   readonly #sessionsOn = new Map<string, Set<string>>();
+  /** By instance, the session that holds an address of it. */
+  readonly #holders = new Map<string, Map<string, string>>();
   /** Sessions placed but not yet granted, by instance and pool: addresses that are as good as taken. */
   readonly #inFlight = new Map<string, number>();
   readonly #states = { waiting: 0, placed: 0, attached: 0 };
@@ -97,6 +99,11 @@ export class Model {
   /** The ids of the sessions placed on or attached to an instance: its load. */
   sessionsOn(instance: string): ReadonlySet<string> {
     return this.#sessionsOn.get(instance) ?? none;
+  }
+
+  /** The session that is attached to an instance with this address. */
+  holderOf(instance: string, address: string): string | undefined {
+    return this.#holders.get(instance)?.get(address);
   }
 
   inFlight(instance: string, pool: string): number {
@@ -150,11 +157,23 @@ export class Model {
     if (place.is === "waiting") return;
     if (by > 0) enter(this.#sessionsOn, place.instance, id);
     else leave(this.#sessionsOn, place.instance, id);
-    if (place.is !== "placed") return;
+    if (place.is === "attached") {
+      for (const address of [place.ipv4, place.ipv6])
+        if (address !== undefined) this.#hold(place.instance, address, id, by);
+      return;
+    }
     const key = `${place.instance}/${place.pool}`;
     const count = (this.#inFlight.get(key) ?? 0) + by;
     if (count > 0) this.#inFlight.set(key, count);
     else this.#inFlight.delete(key);
+  }
+
+  #hold(instance: string, address: string, session: string, by: 1 | -1): void {
+    const held = this.#holders.get(instance) ?? new Map<string, string>();
+    if (by > 0) held.set(address, session);
+    else if (held.get(address) === session) held.delete(address);
+    if (held.size > 0) this.#holders.set(instance, held);
+    else this.#holders.delete(instance);
   }
 }
 

@@ -1,8 +1,10 @@
 import type { SessionOutcome } from "../../protocol/state.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
 import type { Fleet } from "./fleet.ts";
+import { Grants } from "./grants.ts";
 import type { Model } from "./model.ts";
 import { Placement } from "./placement.ts";
+import { Refusals } from "./refusals.ts";
 import { type Change, put, remove, type SessionRow } from "./rows.ts";
 import { nextSession } from "./session-next.ts";
 import type { CoreSettings } from "./settings.ts";
@@ -13,6 +15,14 @@ export interface Pass {
   readonly devices: ReadonlySet<string>;
   readonly outcomes: ReadonlyMap<string, SessionOutcome>;
   readonly placed: number;
+  /** What instances granted and may not. */
+  readonly foreign: readonly ForeignGrant[];
+}
+
+export interface ForeignGrant {
+  readonly instance: string;
+  readonly session: string;
+  readonly addresses: string;
 }
 
 /**
@@ -30,8 +40,7 @@ export class Placer {
   #outcomes = new Map<string, SessionOutcome>();
   /** Devices that wait for a place. BOUNDED: devices. */
   readonly #waiting = new Set<string>();
-  /** Which instance refused a session, and at which revision of its report: not asked again before it says something new. */
-  readonly #refusals = new Map<string, Map<string, number>>();
+  readonly #refusals: Refusals;
   readonly #settleAtMs: number;
   #wakeAtMs: number | undefined;
   #notBeforeMs = 0;
@@ -40,6 +49,7 @@ export class Placer {
   constructor(model: Model, fleet: Fleet, newId: () => string, settings: CoreSettings, now: Instant) {
     this.#model = model;
     this.#fleet = fleet;
+    this.#refusals = new Refusals(fleet);
     this.#newId = newId;
     this.#settings = settings;
     this.#settleAtMs = now.monotonicMs + settings.settleMs;
@@ -84,22 +94,22 @@ export class Placer {
     this.#devices = new Set();
     this.#outcomes = new Map();
     const placement = new Placement(this.#model, this.#fleet, this.#turn);
+    const believed = this.#believed(devices, outcomes, now);
     const changes: Change[] = [];
     let placed = 0;
     const isSettled = this.#isSettled(now);
     for (const id of devices) {
       const device = this.#model.devices.get(id);
-      if (device === undefined) continue;
       const session = this.#model.sessionByDevice.get(id);
-      const outcome = session === undefined ? undefined : outcomes.get(session.id);
-      if (session !== undefined && outcome !== undefined) this.#remember(session, outcome);
-      const next = nextSession(session, outcome, this.#fleet.device(id), {
-        isSettled,
-        newId: this.#newId,
-        device: id,
-        take: () => placement.take(device.group, (instance) => this.#isExcluded(session?.id, instance)),
-        leave: (instance, inFlight) => placement.leave(instance, inFlight),
-      });
+      const next =
+        device &&
+        nextSession(session, session && believed.outcomes.get(session.id), this.#fleet.device(id), {
+          isSettled,
+          newId: this.#newId,
+          device: id,
+          take: () => placement.take(device.group, (instance) => this.#isExcluded(session, instance, now)),
+          leave: (instance, inFlight) => placement.leave(instance, inFlight),
+        });
       this.#note(id, next);
       if (next === session) continue;
       if (next?.place.is === "placed") placed += 1;
@@ -111,7 +121,7 @@ export class Placer {
       const againAtMs = isSettled ? now.monotonicMs + this.#settings.retryWaitingMs : this.#settleAtMs;
       this.#wakeAtMs = earliest(this.#wakeAtMs, againAtMs);
     }
-    return { changes, devices, outcomes, placed };
+    return { changes, devices, outcomes, placed, foreign: believed.foreign };
   }
 
   /** The pass could not be stored: nothing of it happened, and it is tried again. */
@@ -124,7 +134,7 @@ export class Placer {
   }
 
   forget(session: string, device: string): void {
-    this.#refusals.delete(session);
+    this.#refusals.forget(session);
     this.#outcomes.delete(session);
     if (!this.#model.devices.has(device)) this.#waiting.delete(device);
   }
@@ -146,20 +156,44 @@ export class Placer {
     if (next?.place.is === "waiting" || (isDeferred && this.#fleet.device(device)?.link !== undefined)) {
       this.#waiting.add(device);
     } else this.#waiting.delete(device);
-    if (next?.place.is === "attached") this.#refusals.delete(next.id);
+    if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
-  #remember({ id, place }: SessionRow, outcome: SessionOutcome): void {
-    if (place.is === "waiting" || outcome.outcome === "granted") return;
-    const refusals = this.#refusals.get(id) ?? new Map<string, number>();
-    refusals.set(place.instance, this.#fleet.instance(place.instance)?.revision ?? 0);
-    this.#refusals.set(id, refusals);
+  /** What of the outcomes counts: those of the epoch that is asked for, and a wrong grant as a refusal. */
+  #believed(
+    devices: ReadonlySet<string>,
+    outcomes: ReadonlyMap<string, SessionOutcome>,
+    now: Instant,
+  ): { outcomes: ReadonlyMap<string, SessionOutcome>; foreign: readonly ForeignGrant[] } {
+    const believed = new Map<string, SessionOutcome>();
+    const foreign: ForeignGrant[] = [];
+    if (outcomes.size === 0) return { outcomes: believed, foreign };
+    const grants = new Grants(this.#model);
+    for (const device of devices) {
+      const session = this.#model.sessionByDevice.get(device);
+      let outcome = session && outcomes.get(session.id);
+      if (session === undefined || outcome?.epoch !== session.epoch) continue;
+      if (outcome.outcome === "granted" && !grants.accept(session, outcome)) {
+        foreign.push(foreignGrant(session, outcome));
+        outcome = { outcome: "refused", epoch: outcome.epoch, code: "lease.foreign" };
+      }
+      believed.set(session.id, outcome);
+      this.#refusals.remember(session, outcome, now.monotonicMs);
+    }
+    return { outcomes: believed, foreign };
   }
 
-  #isExcluded(session: string | undefined, instance: string): boolean {
-    const revision = session === undefined ? undefined : this.#refusals.get(session)?.get(instance);
-    return revision !== undefined && revision === this.#fleet.instance(instance)?.revision;
+  #isExcluded(session: SessionRow | undefined, instance: string, now: Instant): boolean {
+    return session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs);
   }
+}
+
+function foreignGrant(
+  { id, place }: SessionRow,
+  { ipv4, ipv6 }: SessionOutcome & { outcome: "granted" },
+): ForeignGrant {
+  const instance = place.is === "waiting" ? "" : place.instance;
+  return { instance, session: id, addresses: [ipv4, ipv6].filter(Boolean).join(", ") };
 }
 
 /** Reports come in bursts; waiting this long lets one pass answer the whole burst. */

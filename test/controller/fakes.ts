@@ -1,4 +1,5 @@
 import type { LinkId } from "../../controller/core/effects.ts";
+import { addressAt, parsePrefix } from "../../protocol/address.ts";
 import type { ControllerMessage } from "../../protocol/messages.ts";
 import type { Attachment } from "../../protocol/state.ts";
 import { StateReceiver, StateSender } from "../../protocol/sync.ts";
@@ -72,8 +73,9 @@ export class FakeAgent extends Client {
   /** Session id to address. */
   readonly granted = new Map<string, { epoch: number; ipv4: string }>();
   isGranting = true;
+  /** In place of what it should grant. */
+  grantsWrongly: (() => { ipv4?: string; ipv6?: string }) | undefined;
   readonly #free = new Map<string, number>();
-  #addresses = 0;
 
   /** Free addresses by pool, as it knows them from its disk before it has a link. */
   offer(pools: Record<string, number>): this {
@@ -116,17 +118,23 @@ export class FakeAgent extends Client {
       const { epoch, pool } = value as { epoch: number; pool: string };
       if (this.granted.get(id)?.epoch === epoch) continue;
       const free = this.#free.get(pool) ?? 0;
-      if (free === 0) {
+      const ipv4 = this.#address(pool);
+      if (free === 0 || ipv4 === undefined) {
         report[name] = { outcome: "refused", epoch, code: "pool.full" };
         continue;
       }
       this.#free.set(pool, free - 1);
-      this.#addresses += 1;
-      const ipv4 = `10.9.${this.#addresses >> 8}.${this.#addresses & 255}`;
       this.granted.set(id, { epoch, ipv4 });
-      report[name] = { outcome: "granted", epoch, ipv4 };
+      report[name] = { outcome: "granted", epoch, ...(this.grantsWrongly?.() ?? { ipv4 }) };
     }
     if (Object.keys(report).length > 0) this.report({ ...report, ...this.#counts() });
+  }
+
+  /** The first address of the pool's ranges that no session has. */
+  #address(pool: string): string | undefined {
+    const { ipv4 } = (this.desired.get(`pool/${pool}`) ?? { ipv4: [] }) as { ipv4: string[] };
+    const taken = new Set([...this.granted.values()].map((grant) => grant.ipv4));
+    return ipv4.flatMap(addressesOf).find((address) => !taken.has(address));
   }
 
   #counts(): Record<string, unknown> {
@@ -137,6 +145,13 @@ export class FakeAgent extends Client {
       ]),
     );
   }
+}
+
+/** The addresses of a /28, in order. */
+export function addressesOf(text: string): string[] {
+  const prefix = parsePrefix(text);
+  if (!prefix.ok) throw prefix.failure;
+  return Array.from({ length: 16 }, (_, offset) => addressAt(prefix.value)(offset));
 }
 
 export class FakeDevice extends Client {

@@ -240,13 +240,13 @@ describe("a device", () => {
   test("with a new WireGuard key is known by it to its instance at once", () => {
     const h = new Harness();
     withConnector(h);
-    const { agent } = activeInstance(h);
+    const { agent, addresses } = activeInstance(h);
     const { identityKey, id } = attachedDevice(h);
     const session = h.views.device(id)?.session?.id;
     const before = agent.desired.get(`session/${session}`);
     helloDevice(h, identityKey);
     const after = agent.desired.get(`session/${session}`);
-    expect(after).toMatchObject({ epoch: 1, granted: { ipv4: "10.9.0.1" } });
+    expect(after).toMatchObject({ epoch: 1, granted: { ipv4: addresses[0] } });
     expect(after).not.toMatchObject({ wireguardKey: (before as { wireguardKey: string }).wireguardKey });
   });
 });

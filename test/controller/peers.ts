@@ -4,7 +4,7 @@ import type { LinkId } from "../../controller/core/effects.ts";
 import type { DocumentClaims } from "../../controller/core/ports.ts";
 import type { InstanceView, OtpCreated } from "../../controller/core/views.ts";
 import type { Enrol, Join } from "../../protocol/messages.ts";
-import { FakeAgent, FakeDevice } from "./fakes.ts";
+import { addressesOf, FakeAgent, FakeDevice } from "./fakes.ts";
 import type { Harness } from "./harness.ts";
 
 export const key = () => randomBytes(32).toString("base64url");
@@ -141,7 +141,7 @@ export function withConnector(h: Harness, change: Partial<ConnectorInput> = {}):
 export function activeInstance(
   h: Harness,
   free = 16,
-): { ec2: Ec2; agent: FakeAgent; view: InstanceView; name: string } {
+): { ec2: Ec2; agent: FakeAgent; view: InstanceView; name: string; addresses: readonly string[] } {
   const ec2 = new Ec2();
   const link = ec2.enrol(h, otpFor(h).secret);
   const name = h.heard(link, "enrolled")[0]?.name;
@@ -150,7 +150,7 @@ export function activeInstance(
   const view = h.do({ command: "instance.pools.set", instance: name, pools: { Pool1: { ipv4, ipv6: [] } } });
   const agent = new FakeAgent(h).on(link);
   agent.become("Active", { Pool1: free }, ec2);
-  return { ec2, agent, view, name };
+  return { ec2, agent, view, name, addresses: ipv4.flatMap(addressesOf) };
 }
 
 /** A device of the group staff that wants to be attached. */

@@ -31,7 +31,11 @@ describe("after a restart of the controller", () => {
     const agent = back(h, instance);
     h.pass(60_000);
     expect(agent.sessions).toBe(1);
-    expect(h.views.device(id)?.session).toMatchObject({ state: "attached", epoch: 1, ipv4: "10.9.0.1" });
+    expect(h.views.device(id)?.session).toMatchObject({
+      state: "attached",
+      epoch: 1,
+      ipv4: instance.addresses[0],
+    });
     expect(h.store.commits, "only the device's new WireGuard key was stored").toBe(commits + 1);
   });
 
@@ -117,7 +121,7 @@ describe("when sessions cannot be stored", () => {
   test("nothing is told; it is tried again, and what instances said meanwhile is not lost", () => {
     const h = new Harness({ retryStoreMs: 1_000 });
     withConnector(h);
-    const { agent, ec2 } = activeInstance(h);
+    const { agent, ec2, addresses } = activeInstance(h);
     agent.isGranting = false;
     const { device, id } = attachedDevice(h);
     h.failing = "store.full";
@@ -131,6 +135,6 @@ describe("when sessions cannot be stored", () => {
     expect(h.core.metricsFacts().totals.storeFailures).toBeGreaterThan(1);
     h.failing = undefined;
     h.pass(1_000);
-    expect(device.attachment).toMatchObject({ state: "attached", ipv4: "10.9.0.1" });
+    expect(device.attachment).toMatchObject({ state: "attached", ipv4: addresses[0] });
   });
 });

@@ -7,7 +7,7 @@ describe("a session", () => {
   test("is attached only when the instance has granted it", () => {
     const h = new Harness();
     withConnector(h);
-    const { agent, name, ec2 } = activeInstance(h);
+    const { agent, name, ec2, addresses } = activeInstance(h);
     agent.isGranting = false;
     const { device, id } = attachedDevice(h);
     expect(h.views.device(id)?.session).toMatchObject({ state: "placed", epoch: 1, instance: name });
@@ -20,11 +20,11 @@ describe("a session", () => {
       instance: name,
       endpoint: `${ec2.ip}:51820`,
       wireguardKey: ec2.wireguardKey,
-      ipv4: "10.9.0.1",
+      ipv4: addresses[0],
       dns: { primary: "10.0.0.2" },
       mtu: 1420,
     });
-    expect(h.views.device(id)?.session).toMatchObject({ state: "attached", ipv4: "10.9.0.1" });
+    expect(h.views.device(id)?.session).toMatchObject({ state: "attached", ipv4: addresses[0] });
   });
 
   test("stays where it is when links are lost and come back", () => {
@@ -118,10 +118,10 @@ describe("a session", () => {
   test("fences a device that holds a higher epoch than a restored database knows", () => {
     const h = new Harness();
     withConnector(h);
-    const { name } = activeInstance(h);
+    const { name, addresses } = activeInstance(h);
     const { device, id } = attachedDevice(h);
     const session = h.views.device(id)?.session?.id ?? "";
-    device.report({ held: { session, epoch: 7, instance: name, ipv4: "10.9.0.1" } });
+    device.report({ held: { session, epoch: 7, instance: name, ipv4: addresses[0] } });
     expect(h.views.device(id)?.session).toMatchObject({ id: session, state: "attached", epoch: 8 });
   });
 });
