@@ -14,6 +14,12 @@ export interface PassContext {
 }
 
 /**
+ * A device that claims a higher epoch than this is lying: at a thousand moves a second it would take decades to get
+ * there. Above it there is room for every move that is still to come.
+ */
+const claimedEpochMax = 2 ** 40;
+
+/**
  * What a device's session is next: undefined for none, the same object for no change. The whole life of a session is
  * in this file. A session is sticky: as long as its instance has not refused or ended it, it stays where it is,
  * whatever happens to the links.
@@ -64,7 +70,7 @@ function afterPlaced(
   pass: PassContext,
 ): SessionRow | undefined {
   const held = device?.held;
-  if (held?.session === session.id && held.epoch > session.epoch) {
+  if (held?.session === session.id && held.epoch > session.epoch && held.epoch < claimedEpochMax) {
     // The device was told of an epoch that this database has forgotten: only a higher one will be believed.
     const { instance, pool } = place;
     return { ...session, epoch: held.epoch + 1, place: { is: "placed", instance, pool } };

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { SessionSpec } from "../../protocol/specs.ts";
 import { FakeDevice } from "./fakes.ts";
 import { Harness } from "./harness.ts";
 import { activeInstance, attachedDevice, connectorInput, helloDevice, join, withConnector } from "./peers.ts";
@@ -123,6 +124,32 @@ describe("a session", () => {
     const session = h.views.device(id)?.session?.id ?? "";
     device.report({ held: { session, epoch: 7, instance: name, ipv4: addresses[0] } });
     expect(h.views.device(id)?.session).toMatchObject({ id: session, state: "attached", epoch: 8 });
+  });
+});
+
+describe("an epoch that a device claims", () => {
+  test("cannot be so high that no number comes after it", () => {
+    const h = new Harness();
+    withConnector(h);
+    const { agent, name } = activeInstance(h);
+    const { device, id } = attachedDevice(h);
+    const session = h.views.device(id)?.session?.id ?? "";
+    for (const epoch of [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1, 2 ** 52]) {
+      device.report({ held: { session, epoch, instance: name } });
+      const entry = agent.desired.get(`session/${session}`);
+      expect(SessionSpec.safeParse(entry).success, "the instance can read what it is sent").toBe(true);
+    }
+    expect(h.views.device(id)?.session).toMatchObject({ state: "attached", epoch: 1 });
+  });
+
+  test("of another device's session changes nothing for either", () => {
+    const h = new Harness();
+    withConnector(h);
+    const { name } = activeInstance(h);
+    const [thief, owner] = [attachedDevice(h, "thief"), attachedDevice(h, "owner")];
+    const session = h.views.device(owner.id)?.session?.id ?? "";
+    thief.device.report({ held: { session, epoch: 9, instance: name } });
+    for (const { id } of [thief, owner]) expect(h.views.device(id)?.session).toMatchObject({ epoch: 1 });
   });
 });
 
