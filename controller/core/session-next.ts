@@ -87,8 +87,13 @@ function afterPlaced(
     case "ended":
       leave(session, pass);
       if (outcome.code === "lease.expired" && device?.link === undefined) return undefined;
-      return { ...session, epoch: session.epoch + 1, place: placeOf(pass.take()) };
+      return { ...session, epoch: session.epoch + 1, place: nextPlace(pass) };
   }
+}
+
+/** Before the group is back, the first to return would get all that the others ended. */
+function nextPlace(pass: PassContext): SessionPlace {
+  return pass.isSettled ? placeOf(pass.take()) : { is: "waiting", code: "placement.no-instance" };
 }
 
 function placeOf(taken: Place | FailureCode): SessionPlace {

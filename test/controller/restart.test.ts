@@ -77,6 +77,44 @@ describe("after a restart of the controller", () => {
   });
 });
 
+describe("before the group had time to return", () => {
+  test("a session that its instance ended waits with the others, under its next epoch", () => {
+    const h = new Harness({ settleMs: 3_000 });
+    withConnector(h);
+    const [first, second, third] = [activeInstance(h), activeInstance(h), activeInstance(h)];
+    const devices = Array.from({ length: 6 }, (_, i) => attachedDevice(h, `u${i}`));
+    h.restart();
+    for (const { identityKey } of devices)
+      new FakeDevice(h).on(helloDevice(h, identityKey)).wants("attached");
+    const [one, two] = [back(h, first), back(h, second)];
+    one.isGranting = false;
+    const end = { outcome: "ended", epoch: 1, code: "lease.quarantined" };
+    one.report(Object.fromEntries([...one.granted.keys()].map((id) => [`session/${id}`, end])));
+    const states = h.views.sessions().map(({ state, epoch }) => `${state} ${epoch}`);
+    expect(states.toSorted()).toEqual([...Array(4).fill("attached 1"), "waiting 2", "waiting 2"]);
+    const three = back(h, third);
+    one.granted.clear();
+    one.isGranting = true;
+    one.become("Active", {}, first.ec2);
+    h.pass(200);
+    expect([one, two, three].map(({ sessions }) => sessions)).toEqual([2, 2, 2]);
+  });
+
+  test("a device that is removed while it waits leaves nothing behind", () => {
+    const h = new Harness({ settleMs: 3_000 });
+    withConnector(h);
+    activeInstance(h);
+    const { id, identityKey, device } = attachedDevice(h);
+    device.wants("detached");
+    h.restart();
+    const again = new FakeDevice(h).on(helloDevice(h, identityKey));
+    again.wants("attached");
+    h.do({ command: "device.remove", device: id });
+    h.pass(60_000);
+    expect(h.core.nextDeadline(), "nobody is looked at any more").toBeUndefined();
+  });
+});
+
 describe("when the controller dies between storing a placement and telling it", () => {
   test("the instance is told after the restart, under the same epoch, and grants once", () => {
     const h = new Harness();
