@@ -260,6 +260,12 @@ export const catalogue = {
     summary: "The proof of identity is wrong",
     hint: "The identity file is damaged or belongs to another host; restore it or enrol again.",
   },
+  "link.wireguard-key-in-use": {
+    retry: "onChange",
+    severity: "error",
+    summary: "Another device has the same WireGuard key",
+    hint: "A state directory was copied. Remove the copy's so that it makes keys of its own, or remove the other device in the controller.",
+  },
   "link.removed": {
     retry: "onChange",
     severity: "error",

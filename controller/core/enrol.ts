@@ -5,6 +5,7 @@ import { instancesMax } from "./decide-connector.ts";
 import { greetInstance } from "./hello.ts";
 import { instanceName } from "./instance-name.ts";
 import type { Model } from "./model.ts";
+import { alsoSpent, usedBy } from "./one-time.ts";
 import type { DocumentClaims, DocumentVerdict, Makers } from "./ports.ts";
 import { type ConnectorRow, type InstanceRow, type OtpRow, type Plan, put } from "./rows.ts";
 
@@ -49,7 +50,10 @@ export function decideEnrol(
     (known === undefined ? capacityProblem(connector, model) : undefined);
   if (problem !== undefined) return refused(problem);
 
-  if (known !== undefined) return success(greetInstance(known, request.wireguardKey, nowMs));
+  if (known !== undefined) {
+    const greeted = greetInstance(known, request.wireguardKey, nowMs);
+    return success(alsoSpent(greeted, { table: "otp", row: otp }, known.name, nowMs));
+  }
   return success(admit(request, claims.value, otp, connector, context));
 }
 
@@ -176,14 +180,13 @@ function admit(
     drainSinceMs: null,
     enrolledAtMs: nowMs,
   };
-  const use = { is: "used", identityKey: request.identityKey, by: name } as const;
   return {
     isNew: true,
     row,
     plan: {
       changes: [
         put("instance", row),
-        put("otp", { ...otp, use }),
+        put("otp", { ...otp, use: usedBy(request.identityKey, name) }),
         put("counter", { name: "instances", value: number }),
       ],
       audit: [

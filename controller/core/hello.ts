@@ -1,4 +1,4 @@
-import { failed, type Result, success } from "../../protocol/failures.ts";
+import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import type { Hello } from "../../protocol/messages.ts";
 import type { Admission } from "./enrol.ts";
 import type { Model } from "./model.ts";
@@ -21,7 +21,7 @@ export function decideHello(
       const row = model.deviceByKey.get(identityKey);
       return row === undefined
         ? failed("link.identity-unknown")
-        : success(greetDevice(row, wireguardKey, nowMs));
+        : greetDevice(row, wireguardKey, model, nowMs);
     }
   }
 }
@@ -34,11 +34,29 @@ export function greetInstance(row: InstanceRow, wireguardKey: string, nowMs: num
   return { isNew: false, plan: { changes: [put("instance", after)], audit: [audit] }, row: after };
 }
 
-export function greetDevice(row: DeviceRow, wireguardKey: string, nowMs: number): Admission<DeviceRow> {
-  if (row.wireguardKey === wireguardKey) return { isNew: false, plan: nothing, row };
+export function greetDevice(
+  row: DeviceRow,
+  wireguardKey: string,
+  model: Model,
+  nowMs: number,
+): Result<Admission<DeviceRow>> {
+  if (row.wireguardKey === wireguardKey) return success({ isNew: false, plan: nothing, row });
+  const taken = wireguardKeyProblem(wireguardKey, row.id, model);
+  if (taken !== undefined) return { ok: false, failure: taken };
   const after = { ...row, wireguardKey };
   const audit = newKey(`device/${row.id}`, row, after, nowMs);
-  return { isNew: false, plan: { changes: [put("device", after)], audit: [audit] }, row: after };
+  return success({ isNew: false, plan: { changes: [put("device", after)], audit: [audit] }, row: after });
+}
+
+/** An instance has one WireGuard peer per key: a second device with it would take the first one's packets away. */
+export function wireguardKeyProblem(
+  key: string,
+  device: string | undefined,
+  model: Model,
+): Failure | undefined {
+  const holder = model.deviceByWireguardKey.get(key);
+  if (holder === undefined || holder.id === device) return undefined;
+  return new Failure("link.wireguard-key-in-use");
 }
 
 interface Keyed {

@@ -1,8 +1,9 @@
 import { type Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import type { Join } from "../../protocol/messages.ts";
 import type { Admission } from "./enrol.ts";
-import { greetDevice } from "./hello.ts";
+import { greetDevice, wireguardKeyProblem } from "./hello.ts";
 import type { Model } from "./model.ts";
+import { alsoSpent, usedBy } from "./one-time.ts";
 import type { Makers } from "./ports.ts";
 import { type DeviceCodeRow, type DeviceRow, put } from "./rows.ts";
 
@@ -18,11 +19,13 @@ export function decideJoin(
   const problem = codeProblem(code, request.identityKey, known, nowMs);
   if (problem !== undefined) return { ok: false, failure: problem };
   if (known !== undefined) {
-    if (known.user === code.user && known.group === code.group) {
-      return success(greetDevice(known, request.wireguardKey, nowMs));
-    }
-    return failed("code.other-user");
+    if (known.user !== code.user || known.group !== code.group) return failed("code.other-user");
+    const greeted = greetDevice(known, request.wireguardKey, model, nowMs);
+    if (!greeted.ok) return greeted;
+    return success(alsoSpent(greeted.value, { table: "deviceCode", row: code }, known.id, nowMs));
   }
+  const taken = wireguardKeyProblem(request.wireguardKey, undefined, model);
+  if (taken !== undefined) return { ok: false, failure: taken };
   const row: DeviceRow = {
     id: makers.id(),
     name: request.name,
@@ -32,7 +35,7 @@ export function decideJoin(
     wireguardKey: request.wireguardKey,
     joinedAtMs: nowMs,
   };
-  const use = { is: "used", identityKey: request.identityKey, by: row.id } as const;
+  const use = usedBy(request.identityKey, row.id);
   const audit = {
     atMs: nowMs,
     actor: `deviceCode:${code.id}`,

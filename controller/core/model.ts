@@ -40,6 +40,7 @@ export class Model {
   readonly instanceByKey = new Map<string, InstanceRow>();
   readonly instanceByEc2Id = new Map<string, InstanceRow>();
   readonly deviceByKey = new Map<string, DeviceRow>();
+  readonly deviceByWireguardKey = new Map<string, DeviceRow>();
   /** A device has one session at most. */
   readonly sessionByDevice = new Map<string, SessionRow>();
   /** Which connector serves a group, and with which pool. One does, at most. */
@@ -141,7 +142,13 @@ export class Model {
   #device(change: Change & { table: "device" }): void {
     const before = this.devices.get("put" in change ? change.put.id : change.remove);
     if (before !== undefined) leave(this.#devicesOf, before.group, before.id);
-    replace(this.devices, change, (row) => row.id, [this.deviceByKey, (row) => row.identityKey]);
+    replace(
+      this.devices,
+      change,
+      (row) => row.id,
+      [this.deviceByKey, (row) => row.identityKey],
+      [this.deviceByWireguardKey, (row) => row.wireguardKey],
+    );
     if ("put" in change) enter(this.#devicesOf, change.put.group, change.put.id);
   }
 

@@ -164,6 +164,24 @@ describe("an OTP", () => {
     expect(h.refusal(new Ec2().enrol(h, secret))).toBe("otp.used");
   });
 
+  test("that an instance shows which is in already is spent like any other", () => {
+    const h = new Harness();
+    withConnector(h);
+    const ec2 = new Ec2();
+    const [first] = h.heard(ec2.enrol(h, otpFor(h).secret), "enrolled");
+    const second = otpFor(h);
+    expect(h.heard(ec2.enrol(h, second.secret), "enrolled")[0]).toEqual(first);
+    expect(h.views.otps().find(({ id }) => id === second.id)).toMatchObject({
+      state: "used",
+      usedBy: first?.name,
+    });
+    expect(h.store.audit.at(-1)).toMatchObject({ action: "otp.use", subject: `otp/${second.id}` });
+    const { commits } = h.store;
+    expect(h.heard(ec2.enrol(h, second.secret), "enrolled")[0], "and again").toEqual(first);
+    expect(h.store.commits).toBe(commits);
+    expect(h.refusal(new Ec2().enrol(h, second.secret))).toBe("otp.used");
+  });
+
   test("does not revive an instance that was removed", () => {
     const h = new Harness();
     withConnector(h);

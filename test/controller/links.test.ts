@@ -237,6 +237,36 @@ describe("a device", () => {
     expect(h.views.devices()).toHaveLength(1);
   });
 
+  test("that is in already spends the code that it shows", () => {
+    const h = new Harness();
+    h.do({ command: "group.create", group: "staff" });
+    const code = () =>
+      h.do({ command: "deviceCode.create", user: "ada", group: "staff", lifeMinutes: 1 }).secret;
+    const { link, identityKey } = join(h, code());
+    const second = code();
+    const again = join(h, second, { identityKey }).link;
+    expect(h.heard(again, "joined")).toEqual(h.heard(link, "joined"));
+    expect(h.refusal(join(h, second).link)).toBe("code.used");
+    expect(JSON.stringify(h.store.audit)).not.toContain(h.store.saved().deviceCode[0]?.hash);
+  });
+
+  test("has a WireGuard key of its own: with another's, an instance could not tell the two apart", () => {
+    const h = new Harness();
+    h.do({ command: "group.create", group: "staff" });
+    const code = (user: string) =>
+      h.do({ command: "deviceCode.create", user, group: "staff", lifeMinutes: 1 }).secret;
+    const wireguardKey = key();
+    const owner = join(h, code("ada"), { wireguardKey });
+    const kept = code("eve");
+    expect(h.refusal(join(h, kept, { wireguardKey }).link)).toBe("link.wireguard-key-in-use");
+    expect(h.views.deviceCodes().map(({ state }) => state)).toEqual(["used", "open"]);
+    const thief = join(h, kept);
+    expect(h.refusal(helloDevice(h, thief.identityKey, wireguardKey))).toBe("link.wireguard-key-in-use");
+    expect(h.refusal(helloDevice(h, owner.identityKey, wireguardKey))).toBeUndefined();
+    h.do({ command: "device.remove", device: h.views.devices()[0]?.id ?? "" });
+    expect(h.refusal(helloDevice(h, thief.identityKey, wireguardKey))).toBeUndefined();
+  });
+
   test("with a new WireGuard key is known by it to its instance at once", () => {
     const h = new Harness();
     withConnector(h);

@@ -111,7 +111,7 @@ export function join(
   return { link, identityKey };
 }
 
-export function helloDevice(h: Harness, identityKey: string): LinkId {
+export function helloDevice(h: Harness, identityKey: string, wireguardKey = key()): LinkId {
   const link = h.connect("198.51.100.7");
   h.say(link, {
     type: "hello",
@@ -122,7 +122,7 @@ export function helloDevice(h: Harness, identityKey: string): LinkId {
     signature: "s".repeat(86),
     software: "0.1.0",
     wallMs: h.wallMs,
-    wireguardKey: key(),
+    wireguardKey,
   });
   return link;
 }
