@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import { Failure } from "../protocol/failures.ts";
 import { systemClock } from "../protocol/node/clock.ts";
 import { createLogger } from "../protocol/node/log.ts";
@@ -23,6 +24,9 @@ SIGHUP reads the parameters and the OTP again. Exit code 78: the parameters are 
 
   connector-agent --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock
 `;
+
+// The young generation stays at its first size: letting it grow costs 10 MB and saves no time here.
+setFlagsFromString("--semi-space-growth-factor=1");
 
 const options = readOptions();
 

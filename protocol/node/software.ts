@@ -1,10 +1,4 @@
-import { readFileSync } from "node:fs";
+import packageFile from "../../package.json" with { type: "json" };
 
-/** The version of this software: one for all parts. */
-export const softwareVersion = versionIn(
-  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-);
-
-function versionIn(packageJson: string): string {
-  return (JSON.parse(packageJson) as { version: string }).version;
-}
+/** The version of this software: one for all parts. A bundle carries it inside. */
+export const softwareVersion: string = packageFile.version;
