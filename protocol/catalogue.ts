@@ -1,4 +1,23 @@
-import type { FailureEntry } from "./failures.ts";
+/**
+ * When trying again makes sense: `never` (a person must act), `onChange` (when the input that was refused has changed),
+ * `backoff` (later, by itself).
+ */
+export type RetryClass = "never" | "onChange" | "backoff";
+
+export type Severity = "info" | "warning" | "error";
+
+export interface FailureEntry {
+  readonly retry: RetryClass;
+  readonly severity: Severity;
+  /** What is wrong, in one sentence without values. */
+  readonly summary: string;
+  /** What the operator does next. */
+  readonly hint: string;
+  /** A condition with this code is shown only after it has lasted so long, where flapping is normal, ms. */
+  readonly shownAfterMs?: number;
+  /** Hidden while one of these, its cause, is shown. */
+  readonly causedBy?: readonly string[];
+}
 
 /**
  * The failure catalogue: every way to fail that an operator or a peer can meet. Codes are stable for ever; texts may

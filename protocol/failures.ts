@@ -1,25 +1,6 @@
-import { catalogue } from "./catalogue.ts";
+import { catalogue, type FailureEntry, type RetryClass } from "./catalogue.ts";
 
-/**
- * When trying again makes sense: `never` (a person must act), `onChange` (when the input that was refused has changed),
- * `backoff` (later, by itself).
- */
-export type RetryClass = "never" | "onChange" | "backoff";
-
-export type Severity = "info" | "warning" | "error";
-
-export interface FailureEntry {
-  readonly retry: RetryClass;
-  readonly severity: Severity;
-  /** What is wrong, in one sentence without values. */
-  readonly summary: string;
-  /** What the operator does next. */
-  readonly hint: string;
-  /** A condition with this code is shown only after it has lasted so long, where flapping is normal, ms. */
-  readonly shownAfterMs?: number;
-  /** Hidden while one of these, its cause, is shown. */
-  readonly causedBy?: readonly string[];
-}
+export type { FailureEntry, RetryClass, Severity } from "./catalogue.ts";
 
 /** A stable name of one way to fail. The same in logs, in `status`, on the wire, in the API and in the docs. */
 export type FailureCode = keyof typeof catalogue;

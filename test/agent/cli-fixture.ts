@@ -1,8 +1,8 @@
 import { pino } from "pino";
 import { runCli } from "../../agent/cli/program.ts";
-import type { World } from "../../protocol/node/world.ts";
 import type { AgentActions } from "../../agent/core/local-api.ts";
 import type { AgentViews } from "../../agent/core/ports.ts";
+import type { World } from "../../protocol/node/world.ts";
 import type { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 
 export const silent = pino({ level: "silent" });

@@ -3,7 +3,12 @@ import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { decodeClient, encode } from "../../protocol/codec.ts";
 import type { FailureCode } from "../../protocol/failures.ts";
-import { type ClientMessage, type ControllerMessage, type Enrol, proofText } from "../../protocol/messages.ts";
+import {
+  type ClientMessage,
+  type ControllerMessage,
+  type Enrol,
+  proofText,
+} from "../../protocol/messages.ts";
 import { verifyText } from "../../protocol/node/keys.ts";
 import { StateReceiver, StateSender } from "../../protocol/sync.ts";
 import { controllerId, enrolment } from "./world.ts";
@@ -119,7 +124,14 @@ export async function scriptedController(otp: string) {
       heard.push(decoded.value);
       answer(decoded.value);
     });
-    say({ type: "challenge", nonce, version: 1, minimumVersion: 1, controller: controllerId, wallMs: Date.now() });
+    say({
+      type: "challenge",
+      nonce,
+      version: 1,
+      minimumVersion: 1,
+      controller: controllerId,
+      wallMs: Date.now(),
+    });
   });
   return controller;
 }
