@@ -17,6 +17,8 @@ export interface InstanceFacts {
   /** BOUNDED: `poolsMax` */
   pools: Map<string, PoolCounts>;
   prefixes: Reported<"prefixes"> | undefined;
+  /** Its endpoint is in the pipeline already. */
+  isEndpointQueued: boolean;
   /** Raised whenever a report could change a placement. */
   revision: number;
 }
@@ -52,6 +54,7 @@ export class Fleet {
       report: undefined,
       pools: new Map(),
       prefixes: undefined,
+      isEndpointQueued: false,
       revision: 0,
     };
     this.#instances.set(id, facts);

@@ -102,19 +102,28 @@ function observeOutcome(world: World, instance: string, id: string, outcome: Ses
 }
 
 /** Where devices dial is stored, so that a controller that restarts can tell them before the instance is back. */
-export function keepEndpoint(world: World, id: string): void {
-  const { model, fleet, pipeline } = world;
-  const endpoint = fleet.instance(id)?.report?.endpoint;
-  if (endpoint === undefined || model.instances.get(id)?.endpoint === endpoint) return;
+export function keepEndpoint({ model, fleet, pipeline }: World, id: string): void {
+  const facts = fleet.instance(id);
+  const changed = () => {
+    const endpoint = facts?.report?.endpoint;
+    const row = model.instances.get(id);
+    return row === undefined || endpoint === undefined || row.endpoint === endpoint
+      ? undefined
+      : { ...row, endpoint };
+  };
+  // What changes again while this waits is seen by the next sweep.
+  if (facts === undefined || facts.isEndpointQueued || changed() === undefined) return;
+  facts.isEndpointQueued = true;
+  const over = () => {
+    facts.isEndpointQueued = false;
+  };
   pipeline.add({
     decide: () => {
-      const row = model.instances.get(id);
-      const isSame = row === undefined || row.endpoint === endpoint;
-      const plan = isSame ? nothing : { changes: [put("instance", { ...row, endpoint })], audit: [] };
-      return success({ plan, done: () => {} });
+      const row = changed();
+      const plan = row === undefined ? nothing : { changes: [put("instance", row)], audit: [] };
+      return success({ plan, done: over });
     },
-    // The next sweep asks again.
-    failed: () => {},
+    failed: over,
   });
 }
 

@@ -14,13 +14,19 @@ export interface Decided {
   readonly done: () => void;
 }
 
+/** Jobs that are over and still in the list: under load that never ends, it never runs empty. */
+const decidedMax = 1_024;
+
 /**
  * Decisions one after the other: each is made against a model that holds everything decided before it, and nothing
  * that is not stored. So two requests that race for one OTP or one prefix cannot both win, and a failed write leaves
  * nothing to undo.
  */
 export class Pipeline {
-  /** BOUNDED: `jobsMax` for what comes from outside (see `isFull`), and one job per instance of our own. */
+  /**
+   * BOUNDED: `jobsMax` for what comes from outside (see `isFull`), one job for each unproven peer and instance, and
+   * `decidedMax`.
+   */
   #jobs: Job[] = [];
   #next = 0;
   #inFlight: { readonly effectId: number; readonly job: Job; readonly decided: Decided } | undefined;
@@ -62,6 +68,10 @@ export class Pipeline {
         return;
       }
       this.#next += 1;
+      if (this.#next === decidedMax) {
+        this.#jobs.splice(0, decidedMax);
+        this.#next = 0;
+      }
       const decided = job.decide();
       if (!decided.ok) job.failed(decided.failure);
       else if (decided.value.plan.changes.length === 0) decided.value.done();
