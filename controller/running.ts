@@ -87,7 +87,7 @@ export class Running implements AsyncDisposable {
         this.#links?.close(effect.link, effect.close);
         break;
       case "trust":
-        this.#links?.trust(effect.link);
+        this.#links?.trust(effect.link, effect.role);
         break;
       case "verify":
         this.#verify(effect);

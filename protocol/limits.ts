@@ -11,9 +11,13 @@ export const limits = {
   entriesPerFrameMax: 128,
   /** Entries in one peer's whole map (an instance of 10,000 sessions and its resources fits). */
   entriesMax: 32_768,
+  /** Entries in a device's map: it has two, and a newer one may say a few more. */
+  deviceEntriesMax: 64,
   /** Unsent bytes a connection may hold before it is cut: a peer that does not read is not served. */
   sendQueueBytesMax: 16 * 1024 * 1024,
-  /** Bytes of a frame before the peer has proven who it is. */
+  /** The same for one that is owed an attachment at most. There are very many of them. */
+  deviceSendQueueBytesMax: 2 * 1024 * 1024,
+  /** Bytes of a frame before the peer has proven who it is, and of a device's always. */
   strangerFrameBytesMax: 32 * 1024,
   /** How long a peer may take from the open connection to its accepted proof, ms. */
   proveWithinMs: 10_000,

@@ -118,8 +118,13 @@ export type Received =
 
 export class StateReceiver {
   #held = 0;
-  /** BOUNDED: `entriesMax`. */
+  readonly #entriesMax: number;
+  /** BOUNDED: `entriesMax` entries, in as many frames as a sender that fills them needs. */
   #parts: { from: number; to: number; next: number; set: Map<string, unknown>; remove: string[] } | undefined;
+
+  constructor(entriesMax: number = limits.entriesMax) {
+    this.#entriesMax = entriesMax;
+  }
 
   /** A new connection: revisions start anew. */
   connect(): void {
@@ -146,7 +151,8 @@ export class StateReceiver {
     parts.next += 1;
     for (const [key, value] of frame.set) parts.set.set(key, value);
     parts.remove.push(...frame.remove);
-    if (parts.set.size + parts.remove.length > limits.entriesMax) {
+    const isTooLong = parts.next > Math.ceil(this.#entriesMax / limits.entriesPerFrameMax);
+    if (isTooLong || parts.set.size + parts.remove.length > this.#entriesMax) {
       this.#parts = undefined;
       return { is: "too-many" };
     }

@@ -1,3 +1,11 @@
+import { parseAddress } from "../../protocol/address.ts";
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+  isRefusing: boolean;
+}
+
 /**
  * How many links one address may open: a bucket that fills steadily and holds a burst. A NAT with a few hundred
  * devices behind it passes; a loop that dials without pause does not.
@@ -5,33 +13,48 @@
 export class HandshakeRate {
   readonly #perSecond: number;
   readonly #burst: number;
-  /** BOUNDED: `addressesMax` */
-  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+  /** By network. BOUNDED: `networksMax` */
+  readonly #buckets = new Map<string, Bucket>();
 
   constructor(options: { perSecond: number; burst: number }) {
     this.#perSecond = options.perSecond;
     this.#burst = options.burst;
   }
 
-  /** Seconds to wait, or undefined when this one may go on. */
-  refusal(address: string, nowMs: number): number | undefined {
-    const bucket = this.#buckets.get(address) ?? { tokens: this.#burst, atMs: nowMs };
-    this.#buckets.delete(address);
+  /** Undefined when this one may go on; else how long to wait, and whether it is the first in a row of refusals. */
+  refusal(address: string, nowMs: number): { waitSeconds: number; isFirst: boolean } | undefined {
+    const network = networkOf(address);
+    const bucket = this.#buckets.get(network) ?? { tokens: this.#burst, atMs: nowMs, isRefusing: false };
+    this.#buckets.delete(network);
     bucket.tokens = Math.min(this.#burst, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * this.#perSecond);
     bucket.atMs = nowMs;
     this.#makeRoom();
-    this.#buckets.set(address, bucket);
-    if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / this.#perSecond));
+    this.#buckets.set(network, bucket);
+    const isFirst = !bucket.isRefusing;
+    bucket.isRefusing = bucket.tokens < 1;
+    if (bucket.isRefusing) {
+      return { waitSeconds: Math.max(1, Math.ceil((1 - bucket.tokens) / this.#perSecond)), isFirst };
+    }
     bucket.tokens -= 1;
     return undefined;
   }
 
-  /** The address that was silent longest is forgotten: it is the first in the map. */
+  /** The network that was silent longest is forgotten: it is the first in the map. */
   #makeRoom(): void {
-    if (this.#buckets.size < addressesMax) return;
+    if (this.#buckets.size < networksMax) return;
     const [oldest] = this.#buckets.keys();
     if (oldest !== undefined) this.#buckets.delete(oldest);
   }
 }
 
-const addressesMax = 10_000;
+const networksMax = 10_000;
+
+const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+
+/** An IPv4 address stands for itself, an IPv6 address for its /64: a host has a whole one to dial from. */
+function networkOf(address: string): string {
+  const ipv4 = mapped.exec(address)?.[1];
+  if (ipv4 !== undefined) return ipv4;
+  const parsed = parseAddress(address.split("%", 1)[0] ?? "");
+  return parsed?.family === 6 ? (parsed.value >> 64n).toString(16) : address;
+}

@@ -4,16 +4,32 @@ import { type RawData, WebSocket, WebSocketServer } from "ws";
 import { type CloseName, closeCodes } from "../../protocol/close.ts";
 import { decodeClient, encode } from "../../protocol/codec.ts";
 import { limits } from "../../protocol/limits.ts";
-import type { ControllerMessage } from "../../protocol/messages.ts";
+import type { ControllerMessage, Role } from "../../protocol/messages.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { Clock } from "../../protocol/time.ts";
 import type { ControllerInput, LinkId } from "../core/effects.ts";
 import { HandshakeRate } from "./handshake-rate.ts";
 
+interface Allowance {
+  /** Bytes of a frame that the peer may send. */
+  readonly frameBytesMax: number;
+  /** Bytes it may leave unread. */
+  readonly sendQueueBytesMax: number;
+}
+
+const ofStranger: Allowance = {
+  frameBytesMax: limits.strangerFrameBytesMax,
+  sendQueueBytesMax: limits.deviceSendQueueBytesMax,
+};
+
+const allowances: Readonly<Record<Role, Allowance>> = {
+  agent: { frameBytesMax: limits.frameBytesMax, sendQueueBytesMax: limits.sendQueueBytesMax },
+  device: ofStranger,
+};
+
 interface Connection {
   readonly socket: WebSocket;
-  /** Bytes of a frame that this peer may send now. */
-  frameBytesMax: number;
+  allowance: Allowance;
   /** Ends the count of a stranger's bytes. */
   trust: () => void;
 }
@@ -52,17 +68,17 @@ export class LinkServer implements Disposable {
   send(link: LinkId, message: ControllerMessage): void {
     const connection = this.#connections.get(link);
     if (connection?.socket.readyState !== WebSocket.OPEN) return;
-    if (connection.socket.bufferedAmount > limits.sendQueueBytesMax) {
+    if (connection.socket.bufferedAmount > connection.allowance.sendQueueBytesMax) {
       this.#options.log.warn({ link, bytes: connection.socket.bufferedAmount }, "peer does not read");
       this.close(link, "overloaded");
     } else connection.socket.send(encode(message));
   }
 
   /** The peer has proven who it is. */
-  trust(link: LinkId): void {
+  trust(link: LinkId, role: Role): void {
     const connection = this.#connections.get(link);
     if (connection === undefined) return;
-    connection.frameBytesMax = limits.frameBytesMax;
+    connection.allowance = allowances[role];
     connection.trust();
   }
 
@@ -96,9 +112,10 @@ export class LinkServer implements Disposable {
       answer(socket, "404 Not Found", []);
       return;
     }
-    const waitSeconds = this.#rate.refusal(address, this.#options.clock().monotonicMs);
-    if (waitSeconds !== undefined) {
-      this.#options.log.warn({ address, waitSeconds }, "too many links from one address");
+    const refusal = this.#rate.refusal(address, this.#options.clock().monotonicMs);
+    if (refusal !== undefined) {
+      const { waitSeconds, isFirst } = refusal;
+      if (isFirst) this.#options.log.warn({ address, waitSeconds }, "too many links from one address");
       answer(socket, "429 Too Many Requests", [`Retry-After: ${waitSeconds}`]);
       return;
     }
@@ -120,7 +137,7 @@ export class LinkServer implements Disposable {
     stream.on("data", countBytes);
     const connection = {
       socket,
-      frameBytesMax: limits.strangerFrameBytesMax,
+      allowance: ofStranger,
       trust: () => stream.off("data", countBytes),
     };
     this.#connections.set(link, connection);
@@ -137,13 +154,13 @@ export class LinkServer implements Disposable {
     post({ kind: "connected", link, address });
   }
 
-  #received(link: LinkId, { frameBytesMax }: Connection, data: RawData, isBinary: boolean): void {
+  #received(link: LinkId, { allowance }: Connection, data: RawData, isBinary: boolean): void {
     const { post } = this.#options;
     if (isBinary) {
       post({ kind: "unreadable", link, why: "protocol.not-json" });
       return;
     }
-    const message = decodeClient(data.toString(), frameBytesMax);
+    const message = decodeClient(data.toString(), allowance.frameBytesMax);
     if (!message.ok) post({ kind: "unreadable", link, why: message.failure.code });
     else if (message.value.type === "unknown") post({ kind: "unknown", link });
     else post({ kind: "received", link, message: message.value });

@@ -82,7 +82,7 @@ function welcome(
   const older = peers.of(role, row.id);
   if (older !== undefined) cut(world, older, "link.superseded", "superseded");
   if (word !== undefined) world.emit({ do: "send", link, message: word });
-  world.emit({ do: "trust", link });
+  world.emit({ do: "trust", link, role });
   const version = Math.max(protocolVersionMin, Math.min(protocolVersion, versionOf(peer)));
   world.emit({
     do: "send",

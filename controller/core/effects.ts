@@ -1,6 +1,6 @@
 import type { CloseName } from "../../protocol/close.ts";
 import type { FailureCode, FailureFacts, Result } from "../../protocol/failures.ts";
-import type { ClientMessage, ControllerMessage, Enrol } from "../../protocol/messages.ts";
+import type { ClientMessage, ControllerMessage, Enrol, Role } from "../../protocol/messages.ts";
 import type { AdminCommand, CommandName, CommandResults } from "./admin.ts";
 import type { DocumentVerdict } from "./ports.ts";
 import type { Plan, TokenRow } from "./rows.ts";
@@ -44,8 +44,8 @@ export type ControllerInput =
 export type ControllerEffect =
   | { readonly do: "send"; readonly link: LinkId; readonly message: ControllerMessage }
   | { readonly do: "close"; readonly link: LinkId; readonly close: CloseName }
-  /** The peer proved itself: from now on it may send longer frames. */
-  | { readonly do: "trust"; readonly link: LinkId }
+  /** The peer proved itself: from now on it may send and be owed what its role needs. */
+  | { readonly do: "trust"; readonly link: LinkId; readonly role: Role }
   /** Check the signature, and the identity document where there is one. */
   | {
       readonly do: "verify";

@@ -1,3 +1,4 @@
+import { limits } from "../../protocol/limits.ts";
 import type { Enrol, Hello, Join, Role } from "../../protocol/messages.ts";
 import { StateReceiver, StateSender, type StateSource } from "../../protocol/sync.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
@@ -36,6 +37,11 @@ export interface Peer {
 }
 
 export type OpenPeer = Peer & { state: PeerState & { kind: "open" } };
+
+const entriesMax: Readonly<Record<Role, number>> = {
+  agent: limits.entriesMax,
+  device: limits.deviceEntriesMax,
+};
 
 /** All links by number, and the one open link of each identity. */
 export class Peers {
@@ -76,23 +82,20 @@ export class Peers {
     return peer?.state.kind === "proving" ? { peer, request: peer.state.request } : undefined;
   }
 
-  /** Opens a link. Answers the older link of the same identity, which is to be closed. */
+  /** Opens a link. The identity has no other: the older one was cut before. */
   open(
     peer: Peer,
     who: { readonly role: Role; readonly id: string; readonly silentMs: number },
     source: StateSource,
-  ): Peer | undefined {
-    const older = this.of(who.role, who.id);
-    if (older !== undefined) this.remove(older.link);
+  ): void {
     const sender = new StateSender(source);
-    const receiver = new StateReceiver();
+    const receiver = new StateReceiver(entriesMax[who.role]);
     sender.connect();
     receiver.connect();
     peer.state = { kind: "open", ...who, sender, receiver };
     this.#byIdentity.set(`${who.role}/${who.id}`, peer);
     this.#counts[who.role] += 1;
     this.#touched.add(peer);
-    return older;
   }
 
   of(role: Role, id: string): Peer | undefined {
