@@ -16,6 +16,14 @@ export const Id = z.uuid();
 /** A public key or nonce: 32 bytes as base64url without padding. */
 export const Key32 = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes in base64url");
 
+/**
+ * Whether a key is written in the one way there is: 43 letters hold two bits more than a key has, and a key that can be
+ * written in four ways could be four identities.
+ */
+export function isCanonicalKey(key: string): boolean {
+  return /[AEIMQUYcgkosw048]$/.test(key);
+}
+
 /** An Ed25519 signature: 64 bytes as base64url without padding. */
 export const Signature64 = z.string().regex(/^[A-Za-z0-9_-]{86}$/, "64 bytes in base64url");
 

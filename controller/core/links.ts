@@ -2,6 +2,7 @@ import type { CloseName } from "../../protocol/close.ts";
 import { Failure, type FailureCode } from "../../protocol/failures.ts";
 import { limits } from "../../protocol/limits.ts";
 import { type ClientMessage, proofText } from "../../protocol/messages.ts";
+import { isCanonicalKey } from "../../protocol/names.ts";
 import { agreedVersion, protocolVersion, protocolVersionMin } from "../../protocol/version.ts";
 import type { LinkId } from "./effects.ts";
 import { observe } from "./observed.ts";
@@ -130,6 +131,10 @@ function prove(world: World, peer: Peer, nonce: string, request: Request): void 
       new Failure("protocol.version", { peer: request.version, ours: protocolVersion }),
       "version",
     );
+    return;
+  }
+  if (!isCanonicalKey(request.identityKey) || !isCanonicalKey(request.wireguardKey)) {
+    refuse(world, peer, new Failure("protocol.malformed", { problem: "a key with unused bits set" }));
     return;
   }
   const effectId = world.newEffectId();

@@ -50,10 +50,11 @@ export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings
       });
     }
   }
-  if (settings.silentHeartbeats < 2 || settings.silentHeartbeats > 10) {
+  const { silentHeartbeats } = settings;
+  if (!Number.isInteger(silentHeartbeats) || silentHeartbeats < 2 || silentHeartbeats > 10) {
     return failed("admin.invalid", {
       field: "silentHeartbeats",
-      problem: "2 to 10: one late ping is no silence",
+      problem: `${silentHeartbeats} is not 2 to 10: one late ping is no silence`,
     });
   }
   return success(settings);
