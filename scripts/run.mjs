@@ -2,7 +2,7 @@
 //   node scripts/run.mjs lab/main.ts --once
 // Plain JavaScript for Node 18 and newer.
 import { spawn } from "node:child_process";
-import { join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { pinnedNode, root, setUpPackages } from "./setup.mjs";
 
 const [script, ...args] = process.argv.slice(2);
@@ -12,7 +12,7 @@ if (script === undefined) {
 }
 setUpPackages();
 
-const path = `${join(root, "node_modules", ".bin")}:${process.env.PATH ?? ""}`;
+const path = `${dirname(pinnedNode)}:${process.env.PATH ?? ""}`;
 const child = spawn(pinnedNode, [resolve(root, script), ...args], {
   stdio: "inherit",
   env: { ...process.env, PATH: path },

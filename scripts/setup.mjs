@@ -7,7 +7,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-export const pinnedNode = join(root, "node_modules", ".bin", "node");
+/** By its package, not by node_modules/.bin: npm 10 installs the package without linking its command. */
+export const pinnedNode = join(root, "node_modules", `node-linux-${process.arch}`, "bin", "node");
 
 /** What the tests run for real, by the command that proves it is there. */
 const debianPackages = {

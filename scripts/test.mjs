@@ -2,19 +2,19 @@
 //   npm test                      everything
 //   npm test -- test/unit         only these tests (arguments go to Vitest)
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pinnedNode, root, setUpDebianPackages, setUpPackages } from "./setup.mjs";
 
 setUpPackages();
 setUpDebianPackages();
 
-const bin = join(root, "node_modules", ".bin");
-const env = { ...process.env, PATH: `${bin}:${process.env.PATH ?? ""}` };
+const modules = join(root, "node_modules");
+const env = { ...process.env, PATH: `${dirname(pinnedNode)}:${process.env.PATH ?? ""}` };
 const selection = process.argv.slice(2);
 const steps = [
-  ["lint", join(bin, "biome"), ["check", "."]],
-  ["types", pinnedNode, [join(bin, "tsc")]],
-  ["tests", pinnedNode, [join(root, "node_modules", "vitest", "vitest.mjs"), "run", ...selection]],
+  ["lint", pinnedNode, [join(modules, "@biomejs/biome/bin/biome"), "check", "."]],
+  ["types", pinnedNode, [join(modules, "typescript/bin/tsc")]],
+  ["tests", pinnedNode, [join(modules, "vitest/vitest.mjs"), "run", ...selection]],
 ];
 const failed = [];
 for (const [name, command, args] of steps) {
