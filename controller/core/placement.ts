@@ -9,11 +9,25 @@ export interface Place {
 }
 
 interface Candidate {
-  readonly row: InstanceRow;
+  readonly id: string;
   /** Sessions placed on it, with those of this pass. */
   load: number;
-  /** Free addresses by pool, less those promised to sessions that are not granted yet. */
-  readonly free: Map<string, number>;
+  readonly shares: Map<string, Share>;
+}
+
+/** What one instance has of one pool. */
+interface Share {
+  readonly of: Candidate;
+  /** Free addresses, less those promised to sessions that are not granted yet. */
+  free: number;
+}
+
+interface Group {
+  readonly isOneCarrying: boolean;
+  /** The Active instances. */
+  readonly candidates: ReadonlyMap<string, Candidate>;
+  /** By pool. */
+  readonly shares: ReadonlyMap<string, readonly Share[]>;
 }
 
 /**
@@ -24,7 +38,7 @@ interface Candidate {
 export class Placement {
   readonly #model: Model;
   readonly #fleet: Fleet;
-  readonly #candidates = new Map<string, Candidate[]>();
+  readonly #groups = new Map<string, Group>();
   #turn: number;
 
   /** `turn` rotates: among equals, the next one is taken. */
@@ -39,60 +53,76 @@ export class Placement {
     const service = this.#model.serviceOf.get(group);
     if (service === undefined) return "placement.no-connector";
     const { pool } = service.pool;
-    const active = this.#active(service.connector).filter(({ free }) => free.has(pool));
-    if (active.length === 0) return "placement.no-instance";
-    const open = active.filter(({ row, free }) => (free.get(pool) ?? 0) > 0 && !isExcluded(row.id));
-    const chosen = this.#choose(
-      open,
-      this.#model.connectors.get(service.connector)?.mode === "active-standby",
-    );
+    const { shares, isOneCarrying } = this.#group(service.connector);
+    const ofPool = shares.get(pool);
+    if (ofPool === undefined) return "placement.no-instance";
+    const chosen = this.#choose(ofPool, isOneCarrying, isExcluded);
     if (chosen === undefined) return "placement.no-address";
-    chosen.load += 1;
-    chosen.free.set(pool, (chosen.free.get(pool) ?? 0) - 1);
+    chosen.of.load += 1;
+    chosen.free -= 1;
     this.#turn += 1;
-    return { instance: chosen.row.id, pool };
+    return { instance: chosen.of.id, pool };
   }
 
   /** A session leaves its place in this pass. Its address is not free yet: the instance will tell. */
   leave(instance: string, wasInFlight: string | undefined): void {
     const row = this.#model.instances.get(instance);
-    const candidate = row && this.#active(row.connector).find((one) => one.row.id === instance);
+    const candidate = row && this.#group(row.connector).candidates.get(instance);
     if (candidate === undefined) return;
     candidate.load -= 1;
-    const free = wasInFlight === undefined ? undefined : candidate.free.get(wasInFlight);
-    if (wasInFlight !== undefined && free !== undefined) candidate.free.set(wasInFlight, free + 1);
+    const share = wasInFlight === undefined ? undefined : candidate.shares.get(wasInFlight);
+    if (share !== undefined) share.free += 1;
   }
 
-  #choose(open: readonly Candidate[], isOneCarrying: boolean): Candidate | undefined {
-    let best: Candidate | undefined;
-    for (let i = 0; i < open.length; i++) {
+  #choose(
+    shares: readonly Share[],
+    isOneCarrying: boolean,
+    isExcluded: (instance: string) => boolean,
+  ): Share | undefined {
+    let best: Share | undefined;
+    for (let i = 0; i < shares.length; i++) {
       // In active-standby the one that carries goes on carrying, in stable order; else the next in turn.
-      const candidate = open[isOneCarrying ? i : (i + this.#turn) % open.length];
-      if (candidate === undefined) continue;
-      if (best === undefined || (isOneCarrying ? candidate.load > best.load : candidate.load < best.load)) {
-        best = candidate;
-      }
+      const share = shares[isOneCarrying ? i : (i + this.#turn) % shares.length];
+      if (share === undefined || share.free <= 0) continue;
+      const { id, load } = share.of;
+      const isBetter = best === undefined || (isOneCarrying ? load > best.of.load : load < best.of.load);
+      if (isBetter && !isExcluded(id)) best = share;
     }
     return best;
   }
 
-  #active(connector: string): Candidate[] {
-    let candidates = this.#candidates.get(connector);
-    if (candidates === undefined) {
-      candidates = this.#model.instancesOf(connector).flatMap((row) => this.#candidate(row) ?? []);
-      this.#candidates.set(connector, candidates);
+  #group(connector: string): Group {
+    let group = this.#groups.get(connector);
+    if (group === undefined) {
+      const candidates = new Map<string, Candidate>();
+      const shares = new Map<string, Share[]>();
+      for (const row of this.#model.instancesOf(connector)) {
+        const candidate = this.#candidate(row);
+        if (candidate === undefined) continue;
+        candidates.set(row.id, candidate);
+        for (const [pool, share] of candidate.shares) {
+          const others = shares.get(pool);
+          if (others === undefined) shares.set(pool, [share]);
+          else others.push(share);
+        }
+      }
+      const isOneCarrying = this.#model.connectors.get(connector)?.mode === "active-standby";
+      group = { isOneCarrying, candidates, shares };
+      this.#groups.set(connector, group);
     }
-    return candidates;
+    return group;
   }
 
   #candidate(row: InstanceRow): Candidate | undefined {
     const facts = this.#fleet.instance(row.id);
     const isActive = facts?.link !== undefined && facts.report?.status === "Active";
     if (!isActive || row.drainSinceMs !== null) return undefined;
-    const free = new Map<string, number>();
+    const shares = new Map<string, Share>();
+    const candidate = { id: row.id, load: this.#model.sessionsOn(row.id).size, shares };
     for (const [pool, counts] of facts.pools) {
-      if (servesPool(row, pool)) free.set(pool, counts.free - this.#model.inFlight(row.id, pool));
+      if (!servesPool(row, pool)) continue;
+      shares.set(pool, { of: candidate, free: counts.free - this.#model.inFlight(row.id, pool) });
     }
-    return { row, load: this.#model.sessionsOn(row.id).size, free };
+    return candidate;
   }
 }
