@@ -124,8 +124,9 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
     const reading = prefixes.next(now);
     if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
-    const write = memory.next(now);
+    const write = memory.next(now, this.#effects.some((effect) => effect.do === "store"));
     if (write !== undefined) this.#effects.push({ do: "store", part: { of: "memory", ...write } });
+    if (memory.isDesiredOnDisk) this.#uplinkEffects(uplink.acknowledge(now), now);
     this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now));
     this.#tell(now);
   }
@@ -210,12 +211,12 @@ export class Agent implements Core<AgentInput, AgentEffect> {
           this.#note({ is: "breach", where: effect.where });
           break;
         case "change":
-          this.#desire(effect.update, effect.ack, now);
+          this.#desire(effect.update, now);
       }
     }
   }
 
-  #desire(update: DesiredUpdate, ack: number, now: Instant): void {
+  #desire(update: DesiredUpdate, now: Instant): void {
     const { desired, holds, dataPath, uplink } = this.#parts;
     const result = desired.apply(update);
     if (result.is === "malformed") {
@@ -227,7 +228,6 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     dataPath.touch();
     this.#configure(now, true);
     this.#lease({ kind: "sessions", from: "controller", ...result.sessions }, now);
-    this.#uplinkEffects(uplink.accept(ack, now), now);
   }
 
   /** Derives what people and the controller are told, and sends what changed of it. */

@@ -96,10 +96,14 @@ export class Desired {
     return this.#sessions;
   }
 
+  get isUnsaved(): boolean {
+    return this.#unsaved.clear || this.#unsaved.keys.size > 0;
+  }
+
   /** Hands over what must be written, once; give it back with `notSaved` when writing failed. */
   takeUnsaved(): StoreBatch["desired"] | undefined {
+    if (!this.isUnsaved) return undefined;
     const { clear, keys } = this.#unsaved;
-    if (!clear && keys.size === 0) return undefined;
     this.#unsaved = { clear: false, keys: new Set() };
     const set: [string, unknown][] = [];
     const remove: string[] = [];

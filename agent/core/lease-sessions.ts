@@ -65,7 +65,7 @@ export class LeaseSessions {
       .filter((session) => session !== undefined)
       .filter((session) => !this.#resume(session));
     for (const session of asking) this.#place(session, now);
-    if (input.snapshot) this.#coolUnclaimed(now);
+    if (input.snapshot && input.from === "controller") this.#coolUnclaimed(now);
   }
 
   seen(sessions: readonly (readonly [id: string, atMonotonicMs: number])[], now: Instant): void {
@@ -211,7 +211,7 @@ export class LeaseSessions {
     else this.#book.clearSession(lease);
   }
 
-  /** After a restart: leases whose session is over by now. */
+  /** Leases whose session the controller does not name any more, as after a restart. Only its word ends a lease. */
   #coolUnclaimed(now: Instant): void {
     for (const lease of this.#book.table.all()) {
       if (lease.row.state !== "leased") continue;

@@ -51,10 +51,14 @@ export class Memory {
     this.#written = new Map(this.#facts().map(({ name, compared }) => [name, compared]));
   }
 
-  /** What to write now: one write at a time. */
-  next(now: Instant): MemoryWrite | undefined {
+  /**
+   * What to write now: one write at a time. `isLeaseWritten` in this turn: it goes along whatever the wait, so that no
+   * grant is on disk without the session it is for.
+   */
+  next(now: Instant, isLeaseWritten = false): MemoryWrite | undefined {
     if (this.#writing !== undefined) return undefined;
-    if (this.#retryAtMs !== undefined && now.monotonicMs < this.#retryAtMs) return undefined;
+    const mustWait = this.#retryAtMs !== undefined && now.monotonicMs < this.#retryAtMs;
+    if (mustWait && !isLeaseWritten) return undefined;
     this.#retryAtMs = undefined;
     const desired = this.#desired.takeUnsaved();
     const facts = this.#facts().filter(({ name, compared }) => this.#written.get(name) !== compared);
@@ -75,6 +79,11 @@ export class Memory {
     this.#retryAtMs = isOnDisk ? undefined : now.monotonicMs + againAfterMs;
     if (isOnDisk) for (const { name, compared } of writing.facts) this.#written.set(name, compared);
     else this.#desired.notSaved(writing.write.desired);
+  }
+
+  /** Whether the disk has the desired state as it is now. */
+  get isDesiredOnDisk(): boolean {
+    return this.#writing === undefined && !this.#desired.isUnsaved;
   }
 
   nextDeadline(): number | undefined {

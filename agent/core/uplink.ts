@@ -14,8 +14,8 @@ export type UplinkEffect =
   | { readonly do: "up"; readonly welcome: Welcome }
   | { readonly do: "down"; readonly why: FailureCode }
   | { readonly do: "refused"; readonly why: FailureCode; readonly text: string }
-  /** Apply this whole, then say `accept(ack)`; or `breach` when it cannot be. */
-  | { readonly do: "change"; readonly update: DesiredUpdate; readonly ack: number }
+  /** Apply this whole, and say `acknowledge` when it is on disk; or `breach` when it cannot be. */
+  | { readonly do: "change"; readonly update: DesiredUpdate }
   | { readonly do: "breached"; readonly where: string };
 
 /** Why the link is not up, as far as it was tried. */
@@ -31,6 +31,8 @@ export class Uplink {
   readonly #report: Report;
   readonly #receiver = new StateReceiver();
   #trouble: Trouble | undefined;
+  /** The revision that was received whole, on this connection, and not acknowledged yet. */
+  #toAcknowledge: number | undefined;
 
   constructor(report: Report, random: () => number) {
     this.#report = report;
@@ -53,8 +55,12 @@ export class Uplink {
     return effects;
   }
 
-  accept(ack: number, now: Instant): UplinkEffect[] {
-    return this.handle({ kind: "send", message: { type: "ack", revision: ack } }, now);
+  /** What was received is on disk. */
+  acknowledge(now: Instant): UplinkEffect[] {
+    const revision = this.#toAcknowledge;
+    if (revision === undefined) return [];
+    this.#toAcknowledge = undefined;
+    return this.handle({ kind: "send", message: { type: "ack", revision } }, now);
   }
 
   breach(why: FailureCode, where: string, now: Instant): UplinkEffect[] {
@@ -84,6 +90,7 @@ export class Uplink {
       case "up":
         this.#trouble = undefined;
         this.#receiver.connect();
+        this.#toAcknowledge = undefined;
         this.#report.connect();
         return [effect];
       case "down":
@@ -128,13 +135,15 @@ export class Uplink {
       case "part":
         return [];
       case "repeated":
-        return this.accept(received.ack, now);
+        this.#toAcknowledge = received.ack;
+        return [];
       case "gap":
         return this.handle({ kind: "send", message: { type: "resync" } }, now);
       case "too-many":
         return this.breach("protocol.too-large", "more entries than a map may have", now);
       case "change":
-        return [{ do: "change", update: received, ack: received.ack }];
+        this.#toAcknowledge = received.ack;
+        return [{ do: "change", update: received }];
     }
   }
 }
