@@ -13,9 +13,19 @@ import { count, type World } from "./world.ts";
 
 export function connected(world: World, link: LinkId, address: string): void {
   const { peers, settings, now, makers, controllerId } = world;
-  if (peers.counts().strangers >= settings.strangersMax || world.pipeline.isFull) {
+  if (world.pipeline.isFull) {
     turnAway(world, link, address);
     return;
+  }
+  if (peers.counts().strangers >= settings.strangersMax) {
+    // The newcomer may be a friend; who has not answered a challenge for longest hardly is. A flood thus shortens the
+    // time to answer, instead of keeping everybody out.
+    const oldest = peers.oldestChallenged();
+    if (oldest === undefined) {
+      turnAway(world, link, address);
+      return;
+    }
+    refuse(world, oldest, new Failure("link.throttled"));
   }
   const nonce = makers.nonce();
   peers.add(link, address, nonce, now, now.monotonicMs + limits.proveWithinMs);

@@ -49,6 +49,8 @@ export class Peers {
   readonly #peers = new Map<LinkId, Peer>();
   readonly #byIdentity = new Map<string, Peer>();
   readonly #proving = new Map<number, Peer>();
+  /** Those that have not answered their challenge, the oldest first. BOUNDED: `strangersMax` */
+  readonly #challenged = new Set<Peer>();
   readonly #counts = { agent: 0, device: 0 };
   /** Links that may have frames to send at the end of this turn. */
   readonly #touched = new Set<Peer>();
@@ -67,11 +69,20 @@ export class Peers {
   }
 
   add(link: LinkId, address: string, nonce: string, now: Instant, deadlineMs: number): void {
-    this.#peers.set(link, { link, address, state: { kind: "challenged", nonce, deadlineMs }, heard: now });
+    const peer: Peer = { link, address, state: { kind: "challenged", nonce, deadlineMs }, heard: now };
+    this.#peers.set(link, peer);
+    this.#challenged.add(peer);
+  }
+
+  /** Who has been silent longest since its challenge. */
+  oldestChallenged(): Peer | undefined {
+    const [oldest] = this.#challenged;
+    return oldest;
   }
 
   proves(peer: Peer, state: PeerState & { kind: "proving" }): void {
     peer.state = state;
+    this.#challenged.delete(peer);
     this.#proving.set(state.effectId, peer);
   }
 
@@ -108,6 +119,7 @@ export class Peers {
     if (peer === undefined) return undefined;
     this.#peers.delete(link);
     this.#touched.delete(peer);
+    this.#challenged.delete(peer);
     const { state } = peer;
     if (state.kind === "proving") this.#proving.delete(state.effectId);
     if (state.kind === "open") {

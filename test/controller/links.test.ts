@@ -160,14 +160,30 @@ describe("a link", () => {
     );
   });
 
-  test("is turned away with a time to come back when too many strangers are there", () => {
+  test("finds room though strangers who prove nothing hold all of it: the oldest of them goes", () => {
+    const h = new Harness({ strangersMax: 2 });
+    withConnector(h);
+    const ec2 = new Ec2();
+    const { secret } = otpFor(h);
+    const idle = [h.connect(), h.connect()];
+    const link = ec2.enrol(h, secret);
+    expect(h.heard(link, "welcome")).toHaveLength(1);
+    expect(idle.map((stranger) => h.refusal(stranger))).toEqual(["link.throttled", undefined]);
+    for (let i = 0; i < 100; i++) h.connect();
+    expect(h.core.metricsFacts().links).toEqual({ agents: 1, devices: 0, strangers: 2 });
+  });
+
+  test("is turned away with a time to come back when all that are there wait for the store", () => {
     const h = new Harness({ strangersMax: 2, retryAfterMs: 7_000 });
-    h.connect();
-    h.connect();
+    withConnector(h);
+    const { secret } = otpFor(h);
+    h.isHolding = true;
+    const waiting = [new Ec2().enrol(h, secret), new Ec2().enrol(h, secret)];
     const link = h.connect();
     expect(h.heard(link, "refused")).toMatchObject([{ code: "link.throttled", retryAfterMs: 7_000 }]);
     expect(h.heard(link, "challenge")).toEqual([]);
     expect(h.closed.get(link)).toBe("refused");
+    expect(waiting.filter((one) => h.closed.has(one))).toEqual([]);
   });
 
   test("is told when the controller stops", () => {
