@@ -3,12 +3,16 @@ import { parseAddress, parsePrefix } from "./address.ts";
 
 /** Building blocks that messages, desired state and the admin API share: one definition per kind of value. */
 
-/** A name an operator gives: pools, groups, connectors, users. Shown in tables and used in keys, so no slashes. */
+/**
+ * A name an operator gives: pools, groups, connectors, users. Shown in tables and used in keys, so no slashes, and one
+ * spelling only: letters that Unicode holds to be other letters in disguise (NFKC) are not taken.
+ */
 export const Name = z
   .string()
   .min(1)
   .max(63)
-  .regex(/^[\p{L}\p{N}]([\p{L}\p{N} ._@+-]*[\p{L}\p{N}])?$/u, "letters, digits, spaces and . _ @ + - only");
+  .regex(/^[\p{L}\p{N}]([\p{L}\p{N} ._@+-]*[\p{L}\p{N}])?$/u, "letters, digits, spaces and . _ @ + - only")
+  .refine((text) => text === text.normalize("NFKC"), "plain letters, composed (Unicode NFKC)");
 
 /** An id the controller makes: UUID. */
 export const Id = z.uuid();

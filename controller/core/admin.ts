@@ -50,13 +50,16 @@ const Region = z
 const AwsAccount = z.string().regex(/^\d{12}$/, "a 12-digit AWS account id");
 const AwsVpc = z.string().regex(/^vpc-[0-9a-f]{8,17}$/, "a VPC id like vpc-0a1b2c3d4e5f67890");
 
+/** Enterprise resources of a connector. The routes of all of them fit one message to a device. */
+export const resourcesMax = 1024;
+
 /** What may be changed later; the rest of a connector is for ever. */
 const changeable = {
   mode: DeploymentMode,
   region: Region,
   dns: DnsServers,
   groups: z.array(GroupPool).max(64),
-  resources: z.array(ResourceSpec).max(1024),
+  resources: z.array(ResourceSpec).max(resourcesMax),
   ipv6PoolMatch: Ipv6PoolMatch,
   /** AWS accounts whose instances may enrol; empty: any. */
   accounts: z.array(AwsAccount).max(64),

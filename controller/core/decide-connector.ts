@@ -1,7 +1,7 @@
 import { type Result, success } from "../../protocol/failures.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { DeploymentMode } from "../../protocol/specs.ts";
-import type { ConnectorChange } from "./admin.ts";
+import { type ConnectorChange, resourcesMax } from "./admin.ts";
 import {
   auditOf,
   conflict,
@@ -122,6 +122,7 @@ function specProblem({ mode, hosting, vpc, accounts, groups, resources }: Connec
   if (hosting !== "aws" && (vpc !== null || accounts.length > 0)) {
     return invalid(vpc === null ? "accounts" : "vpc", "only hosting environment aws has VPCs and accounts");
   }
+  if (resources.length > resourcesMax) return invalid("resources", `at most ${resourcesMax}`);
   const twice = duplicate(groups.map(({ group }) => group));
   if (twice !== undefined) return invalid("groups", `group ${twice} is named twice`);
   const twicePool = duplicate(groups.map(({ pool }) => pool));

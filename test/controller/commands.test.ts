@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { AdminCommand } from "../../controller/core/admin.ts";
+import { AdminCommand } from "../../controller/core/admin.ts";
 import type { FailureCode } from "../../protocol/failures.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
 import { Harness } from "./harness.ts";
@@ -213,4 +213,51 @@ describe("what a command changes reaches who it concerns", () => {
     expect(h.views.device(id)?.session).toMatchObject({ state: "attached", epoch: 2, instance: other.name });
     expect(device.attachment).toMatchObject({ instance: other.name, epoch: 2 });
   });
+});
+
+describe("a name", () => {
+  test.each([
+    ["a sign that is another letter in disguise", "\u212bngström"],
+    ["wide letters", "\uff33taff"],
+    ["a ligature", "o\ufb03ce"],
+    ["a letter and its accent apart", "cafe\u0301"],
+    ["letters that nobody sees", "st\u200baff"],
+    ["a name of every object", "__proto__"],
+  ])("is refused with %s", (_what, group) => {
+    expect(AdminCommand.safeParse({ command: "group.create", group }).success).toBe(false);
+  });
+
+  test("of any script is taken as it is, also one that objects have fields of", () => {
+    const h = new Harness();
+    for (const group of ["café", "Ångström", "東京", "constructor", "toString"]) {
+      h.do(
+        AdminCommand.parse({ command: "group.create", group }) as AdminCommand & { command: "group.create" },
+      );
+    }
+    const groups = ["constructor", "toString"].map((group) => ({ group, pool: group, leaseMinutes: 60 }));
+    h.do({ command: "connector.create", connector: connectorInput({ groups }) });
+    const ec2 = new Ec2();
+    const name = h.heard(ec2.enrol(h, otpFor(h).secret), "enrolled")[0]?.name ?? "";
+    expect(h.views.instance(name)?.pools).toMatchObject([{ ipv4: [] }, { ipv4: [] }]);
+    expect(h.views.instance(name)?.userGroupAssociations).toEqual([]);
+    const pools = { toString: { ipv4: ["10.0.1.16/28"], ipv6: [] } };
+    h.do({ command: "instance.pools.set", instance: name, pools });
+    expect(h.views.instance(name)?.userGroupAssociations).toEqual([{ group: "toString", pool: "toString" }]);
+  });
+});
+
+test("resources that are set one by one end where a list of them does: a device's routes fit one message", () => {
+  const h = new Harness();
+  const cidr = (i: number) => `10.${i >> 8}.${i & 255}.0/24`;
+  const resources = Array.from({ length: 1_024 }, (_, i) =>
+    resource({ name: `r${i}`, destination: { cidr: cidr(i) } }),
+  );
+  withConnector(h, { resources });
+  const set = (name: string): AdminCommand => ({
+    command: "resource.set",
+    connector: "prod",
+    resource: resource({ name }),
+  });
+  expect(h.refused(set("one more"))).toBe("admin.invalid");
+  expect(h.refused(set("r7")), "replacing one is no more").toBeUndefined();
 });
