@@ -41,24 +41,27 @@ async function listening() {
 test.each([
   ["agent", limits.sendQueueBytesMax],
   ["device", limits.deviceSendQueueBytesMax],
-] as const)("a link of role %s that does not read is cut when it is owed too much", async (role: Role, bytesMax) => {
-  await using world = await listening();
-  const { links, link, raw, inputs } = world;
-  const isOver = () => inputs.some((input) => input.kind === "disconnected" && input.link === link);
-  links.trust(link, role);
-  raw.socket.pause();
-  let sent = 0;
-  // The kernel holds some megabytes, too: what counts is what waits in this process.
-  while (!isOver() && sent < bytesMax + 64 * 1024 * 1024) {
-    links.send(link, long);
-    sent += bytes;
-    await new Promise(setImmediate);
-  }
-  expect(isOver()).toBe(true);
-  expect(sent).toBeGreaterThan(bytesMax);
-  raw.socket.resume();
-  await raw.end();
-});
+] as const)(
+  "a link of role %s that does not read is cut when it is owed too much",
+  async (role: Role, bytesMax) => {
+    await using world = await listening();
+    const { links, link, raw, inputs } = world;
+    const isOver = () => inputs.some((input) => input.kind === "disconnected" && input.link === link);
+    links.trust(link, role);
+    raw.socket.pause();
+    let sent = 0;
+    // The kernel holds some megabytes, too: what counts is what waits in this process.
+    while (!isOver() && sent < bytesMax + 64 * 1024 * 1024) {
+      links.send(link, long);
+      sent += bytes;
+      await new Promise(setImmediate);
+    }
+    expect(isOver()).toBe(true);
+    expect(sent).toBeGreaterThan(bytesMax);
+    raw.socket.resume();
+    await raw.end();
+  },
+);
 
 test("an agent that reads gets any amount", async () => {
   await using world = await listening();
