@@ -129,8 +129,8 @@ function asResult(failure: Failure): { readonly ok: false; readonly failure: Fai
   return { ok: false, failure };
 }
 
-function unread({ code: why, message: detail }: Failure) {
-  return { is: "unknown", why, detail } as const;
+function unread({ code: why, facts }: Failure) {
+  return { is: "unknown", why, facts } as const;
 }
 
 function storeAll(parts: readonly StorePart[], { store, clock, bootId, metrics, post }: Outside): void {

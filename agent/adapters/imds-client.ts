@@ -1,6 +1,7 @@
 import type { MetadataService } from "@aws-sdk/ec2-metadata-service";
 import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import type { Clock } from "../../protocol/time.ts";
+import { askWithin, TooLate, TooLong } from "./imds-request.ts";
 
 /**
  * One request at a time to IMDSv2 through AWS's client, with what that lacks: a token that is kept and renewed in
@@ -70,7 +71,8 @@ export class ImdsClient {
     try {
       this.#service ??= makeService(this.#endpoint);
       const service = await this.#service;
-      const body = await within(answerWithinMs, service.request(path, { method, headers }));
+      const limits = { ms: answerWithinMs, bytes: bodyCharsMax };
+      const body = await askWithin(limits, () => service.request(path, { method, headers }));
       if (body.length > bodyCharsMax) {
         return failed("imds.malformed", { path, answer: `${body.length} characters` });
       }
@@ -105,27 +107,22 @@ async function makeService(endpoint: string): Promise<MetadataService> {
   });
 }
 
-/** The client's own time-out ends with the first byte; a body that never ends would hang for ever. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`no whole answer within ${ms} ms`)), ms);
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 function failureOf(error: unknown, path: string, method: string): Failure {
+  if (error instanceof TooLong) return new Failure("imds.malformed", { path, answer: "too long" });
   const status = statusOf(error);
-  if (status === undefined) {
-    const detail = error instanceof Error ? error.message.slice(0, 200) : "no answer";
-    return new Failure("imds.unreachable", { path, detail }, error);
-  }
+  if (status === undefined) return new Failure("imds.unreachable", { path, error: reasonOf(error) }, error);
   if (status === 403) return new Failure("imds.disabled", { path, status }, error);
   // Every IMDS that is one issues tokens.
   const isNoImds = method === "PUT" && (status === 404 || status === 405);
   return new Failure(isNoImds ? "imds.malformed" : "imds.failing", { path, status }, error);
+}
+
+/** The client puts every reason into a sentence; of that, what there is to know. */
+function reasonOf(error: unknown): string {
+  if (error instanceof TooLate) return `no whole answer in ${answerWithinMs / 1000} s`;
+  const text = error instanceof Error ? error.message : "";
+  if (text.includes("TimeoutError")) return `no answer in ${firstByteWithinMs / 1000} s`;
+  return /\bE[A-Z_]{3,}\b/.exec(text)?.[0] ?? (text.slice(-100) || "unknown");
 }
 
 function statusOf(error: unknown): number | undefined {

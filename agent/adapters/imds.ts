@@ -1,4 +1,4 @@
-import { parseAddress, parsePrefix } from "../../protocol/address.ts";
+import { awsLengthProblem, type Family, parseAddress, parsePrefix } from "../../protocol/address.ts";
 import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import { Ec2InstanceId } from "../../protocol/names.ts";
 import type { Clock } from "../../protocol/time.ts";
@@ -42,14 +42,14 @@ export class Imds {
       const mac = await this.#pickMac();
       const keys = await this.#keys(mac);
       const [ipv4, ipv6, facts] = await Promise.all([
-        this.#prefixes(mac, "ipv4-prefix", keys),
-        this.#prefixes(mac, "ipv6-prefix", keys),
+        this.#prefixes(mac, 4, keys),
+        this.#prefixes(mac, 6, keys),
         this.#facts(mac, keys),
       ]);
       return { is: "known", ipv4, ipv6, interface: facts };
     } catch (error) {
-      const { code, message } = asFailure(error);
-      return { is: "unknown", why: code, detail: message };
+      const { code, facts } = asFailure(error);
+      return { is: "unknown", why: code, facts };
     }
   }
 
@@ -87,7 +87,8 @@ export class Imds {
     if (only !== undefined && others.length === 0) return only;
     let primary: string | undefined;
     for (const mac of listed.slice(0, interfacesMax)) {
-      const addresses = (await this.#must(`${macs}/${mac}/local-ipv4s`)).split("\n");
+      // An interface may be without IPv4.
+      const addresses = ((await this.#may(`${macs}/${mac}/local-ipv4s`)) ?? "").split("\n");
       if (this.#ip !== undefined && addresses.includes(this.#ip)) return mac;
       if ((await this.#must(`${macs}/${mac}/device-number`)) === "0") primary = mac;
     }
@@ -131,27 +132,35 @@ export class Imds {
   }
 
   /** One CIDR a line. */
-  async #prefixes(mac: string, name: string, keys: ReadonlySet<string>): Promise<string[]> {
+  async #prefixes(mac: string, family: Family, keys: ReadonlySet<string>): Promise<string[]> {
+    const name = `ipv${family}-prefix`;
     if (!keys.has(name)) return [];
     const path = `${macs}/${mac}/${name}`;
     const lines = (await this.#must(path)).split("\n");
     if (lines.length > prefixesMax) throw malformed(path, `${lines.length} lines`);
-    return lines.map((line) => {
+    const texts = lines.map((line) => {
       const prefix = parsePrefix(line);
-      if (!prefix.ok || prefix.value.family !== (name === "ipv4-prefix" ? 4 : 6)) {
-        throw malformed(path, `${JSON.stringify(line.slice(0, 64))} is not a prefix`);
-      }
+      const isRight =
+        prefix.ok && prefix.value.family === family && awsLengthProblem(prefix.value) === undefined;
+      if (!isRight) throw malformed(path, `${JSON.stringify(line.slice(0, 64))} is no prefix of AWS`);
       return prefix.value.text;
     });
+    return [...new Set(texts)];
   }
 
-  /** A key that must be there: listed, or part of every interface. Gone in between, it is asked for once more. */
+  /** A key that must be there: listed, or part of every interface. */
   async #must(path: string): Promise<string> {
+    const text = await this.#may(path);
+    if (text === undefined) throw new Failure("imds.failing", { path, status: 404 });
+    return text;
+  }
+
+  /** Undefined where there is no such key, twice: it may have come or gone just now. */
+  async #may(path: string): Promise<string | undefined> {
     const first = await this.#client.get(path);
     const answer = first.ok && first.value === undefined ? await this.#client.get(path) : first;
     if (!answer.ok) throw answer.failure;
-    if (answer.value === undefined) throw new Failure("imds.failing", { path, status: 404 });
-    return answer.value.trim();
+    return answer.value?.trim();
   }
 }
 

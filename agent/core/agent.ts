@@ -124,7 +124,10 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
     const reading = prefixes.next(now);
     if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
-    const write = memory.next(now, this.#effects.some((effect) => effect.do === "store"));
+    const write = memory.next(
+      now,
+      this.#effects.some((effect) => effect.do === "store"),
+    );
     if (write !== undefined) this.#effects.push({ do: "store", part: { of: "memory", ...write } });
     if (memory.isDesiredOnDisk) this.#uplinkEffects(uplink.acknowledge(now), now);
     this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now));

@@ -1,4 +1,4 @@
-import type { Failure, FailureCode } from "../../protocol/failures.ts";
+import type { Failure, FailureCode, FailureFacts } from "../../protocol/failures.ts";
 import type { EnrolmentRecord, IdentityRecord, SavedIdentity } from "./identity.ts";
 import type { InterfaceFacts } from "./ports.ts";
 
@@ -13,7 +13,7 @@ export type InstanceReading =
       /** IPv4 addresses on the host's interfaces; undefined where they are not compared. */
       readonly local: readonly string[] | undefined;
     }
-  | { readonly is: "unknown"; readonly why: FailureCode; readonly detail: string };
+  | { readonly is: "unknown"; readonly why: FailureCode; readonly facts: FailureFacts };
 
 export type EnrolmentEffect =
   | { readonly do: "readInstance"; readonly effectId: number }

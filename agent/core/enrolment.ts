@@ -164,8 +164,8 @@ export class Enrolment {
     }
     if (this.#reading?.is === "unknown") {
       const isNeeded = record?.enrolment === undefined;
-      const { why, detail } = this.#reading;
-      problems.push({ code: isNeeded ? "enrol.document-missing" : why, facts: { detail } });
+      const { why, facts } = this.#reading;
+      problems.push({ code: isNeeded ? "enrol.document-missing" : why, facts });
     }
     if (this.#wantsOtp && this.#otp.mark === undefined && this.#otp.dueAtMs > 0) {
       problems.push({ code: "otp.missing", facts: { file: this.#parameters.otpFile } });

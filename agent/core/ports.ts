@@ -1,4 +1,4 @@
-import type { FailureCode, Result } from "../../protocol/failures.ts";
+import type { FailureCode, FailureFacts, Result } from "../../protocol/failures.ts";
 import type { DnsServers, PoolSpec, ResourceSpec } from "../../protocol/specs.ts";
 import type { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 
@@ -93,7 +93,7 @@ export type PrefixReading =
       readonly interface: InterfaceFacts;
     }
   /** The metadata service did not tell. Never the same as "no prefix". */
-  | { readonly is: "unknown"; readonly why: FailureCode; readonly detail: string };
+  | { readonly is: "unknown"; readonly why: FailureCode; readonly facts: FailureFacts };
 
 /** What the kernel should hold: everything the data path is made of, whole. */
 export interface DataPathPlan {

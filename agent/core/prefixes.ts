@@ -138,7 +138,7 @@ export class Prefixes {
   problems(): Problem[] {
     const problems: Problem[] = [];
     if (this.#unknown !== undefined) {
-      problems.push({ code: this.#unknown.why, facts: { detail: this.#unknown.detail } });
+      problems.push({ code: this.#unknown.why, facts: this.#unknown.facts });
     }
     for (const [range, verdict] of this.#verdicts) {
       if (verdict === "ok") continue;

@@ -82,7 +82,7 @@ describe("the way to Active", () => {
 
   test("metadata that is silent at the start: waits for it, does not enrol without it", () => {
     const world = new World(emptyDisk());
-    world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+    world.instance = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } };
     world.reading = unknown;
     world.run({ kind: "start" }).pass(120_000);
     expect(Object.keys(world.conditions)).toContain("enrol.document-missing");
@@ -164,7 +164,7 @@ describe("identity", () => {
 
   test("metadata that is silent: serves with the saved identity, and decides when it speaks", () => {
     const world = new World(enrolledDisk());
-    world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+    world.instance = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } };
     world.run({ kind: "start" });
     expect(world.isLinked).toBe(true);
     world.instance = elsewhere;
@@ -274,7 +274,7 @@ describe("restart", () => {
     const plan = world.plans.at(-1);
     world.isControllerThere = false;
     world.reading = unknown;
-    world.instance = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+    world.instance = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } };
     world.restart().run({ kind: "start" });
     expect(world.plans.at(-1)).toEqual(plan);
     expect(world.views.sessions()).toMatchObject([{ state: "granted" }]);
@@ -397,7 +397,7 @@ test("whatever fails, it never spins: a tick at its deadline moves the deadline 
     { dataPathFails: true },
     { isControllerThere: false },
     { reading: unknown },
-    { instance: { is: "unknown", why: "imds.failing", detail: "" } },
+    { instance: { is: "unknown", why: "imds.failing", facts: {} } },
     { otp: undefined } as Partial<World>,
   ];
   for (const disk of [emptyDisk, enrolledDisk]) {
@@ -426,7 +426,7 @@ test("results of effects that nobody waits for are dropped", () => {
   const before = JSON.stringify(world.status);
   world.run(
     { kind: "prefixesRead", effectId: 9_999, reading: known() },
-    { kind: "instanceRead", effectId: 9_999, reading: { is: "unknown", why: "imds.failing", detail: "" } },
+    { kind: "instanceRead", effectId: 9_999, reading: { is: "unknown", why: "imds.failing", facts: {} } },
     {
       kind: "applied",
       effectId: 9_999,

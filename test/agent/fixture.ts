@@ -25,7 +25,11 @@ export function known(...prefixes: readonly string[]): PrefixReading {
   };
 }
 
-export const unknown: PrefixReading = { is: "unknown", why: "imds.unreachable", detail: "no answer" };
+export const unknown: PrefixReading = {
+  is: "unknown",
+  why: "imds.unreachable",
+  facts: { error: "no answer" },
+};
 
 export function pool(...ranges: readonly string[]): PoolSpec {
   return {

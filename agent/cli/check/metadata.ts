@@ -11,10 +11,10 @@ export function judgeMetadata(
   local: readonly string[] | undefined,
 ): Line[] {
   if (reading.is === "unknown") {
-    const line = lineOf("metadata", new Failure(reading.why));
+    const line = lineOf("metadata", new Failure(reading.why, reading.facts));
     const needs = "needs the metadata service";
     return [
-      { ...line, text: reading.detail, result: "FAIL" },
+      { ...line, result: "FAIL" },
       skip("address", needs),
       skip("gateway", needs),
       skip("prefixes", needs),
