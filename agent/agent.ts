@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
-import { makeFolder } from "../protocol/node/files.ts";
+import { makeFolder, storageFailure } from "../protocol/node/files.ts";
 import type { Logger } from "../protocol/node/log.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
 import type { Clock } from "../protocol/time.ts";
@@ -51,7 +51,11 @@ export interface RunningAgent extends AsyncDisposable {
 export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const { parameters, stateDir, log, clock, env } = setup;
   await using started = new AsyncDisposableStack();
-  makeFolder(stateDir);
+  try {
+    makeFolder(stateDir);
+  } catch (error) {
+    throw storageFailure(error, stateDir);
+  }
   // The database is also the lock of the state directory: nothing else in it is touched before it is ours.
   const { store, saved } = openStore(databaseOf(stateDir), { log, busyTimeoutMs: 1_000 });
   started.use(store);
@@ -82,7 +86,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     otp: new OtpFile(parameters.otpFile, log),
     imds: new Imds({ env, clock, ip: parameters.ip }),
     store,
-    dataPath: setup.dataPath ?? new DataPathRecorder(clock),
+    dataPath: setup.dataPath ?? new DataPathRecorder(clock, log),
     readings,
     metrics,
     clock,

@@ -1,4 +1,5 @@
 import { type Result, success } from "../../protocol/failures.ts";
+import type { Logger } from "../../protocol/node/log.ts";
 import type { Clock } from "../../protocol/time.ts";
 import type { DataPath, DataPathPlan, DataPathState } from "../core/ports.ts";
 
@@ -10,8 +11,11 @@ export class DataPathRecorder implements DataPath {
   readonly #clock: Clock;
   #plan: DataPathPlan | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
+    log.warn(
+      "no packet is forwarded: this version records what the data path should be, and reports every device as just heard",
+    );
   }
 
   get plan(): DataPathPlan | undefined {

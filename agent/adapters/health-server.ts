@@ -37,6 +37,10 @@ export async function startHealthServer(options: {
     });
   });
   server.on("clientError", (_error, socket) => socket.destroy());
+  // A client that could not be accepted, as when the process is out of descriptors, ends nobody's service.
+  server.on("error", (error) => {
+    if (server.listening) log.warn({ err: error }, "the health server has trouble");
+  });
 
   let retry: NodeJS.Timeout | undefined;
   const first = await open(server, listen);

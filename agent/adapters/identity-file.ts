@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, statSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { failed, type Result, success } from "../../protocol/failures.ts";
@@ -32,9 +32,13 @@ export class IdentityFile {
     this.#log = log;
   }
 
-  /** Reads the file anew. Others' access to it is taken away, with a warning: the keys may have been read. */
+  /**
+   * Reads the file, unless an identity is in use: that stays, whatever became of its file. Others' access to the file is
+   * taken away, with a warning: the keys may have been read.
+   */
   load(): SavedIdentity {
-    this.#content = undefined;
+    const { record } = this;
+    if (record !== undefined) return { is: "saved", record };
     let text: string | undefined;
     try {
       text = readFileIfThere(this.path);
@@ -82,10 +86,8 @@ export class IdentityFile {
     const content = this.#content;
     if (content === undefined) return undefined;
     const path = `${this.path}.of-${content.ec2InstanceId}`;
-    if (!existsSync(path)) {
-      copyFileSync(this.path, path);
-      chmodSync(path, 0o600);
-    }
+    // A second name for the file: the new identity replaces the first one, and this one keeps the content.
+    if (!existsSync(path)) linkSync(this.path, path);
     return { ec2InstanceId: content.ec2InstanceId, path };
   }
 

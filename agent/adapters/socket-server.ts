@@ -51,6 +51,8 @@ export async function startSocketServer(options: {
   server.on("clientError", (_error, socket) => socket.destroy());
   server.on("drop", () => log.warn({ limit: bounds.connectionsMax }, "too many clients on the socket"));
   await listen(server, path);
+  // A client that could not be accepted, as when the process is out of descriptors, ends nobody's service.
+  server.on("error", (error) => log.warn({ err: error }, "the socket has trouble"));
   chmodSync(path, 0o660);
   log.info({ path }, "the socket is open");
   return { [Symbol.asyncDispose]: () => close(server) };
@@ -157,11 +159,15 @@ function somebodyAnswers(path: string): Promise<boolean> {
 
 function listen(server: Server, path: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", (error: NodeJS.ErrnoException) => {
+  const onError = (error: NodeJS.ErrnoException) => {
     const code = error.code === "EADDRINUSE" ? "socket.in-use" : "socket.unusable";
     reject(new Failure(code, { path, error: error.code ?? error.message }, error));
+  };
+  server.once("error", onError);
+  server.listen(path, () => {
+    server.off("error", onError);
+    resolve();
   });
-  server.listen(path, resolve);
   return promise;
 }
 

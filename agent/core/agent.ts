@@ -73,7 +73,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
         break;
       case "prefixesRead":
         prefixes.take(input.effectId, input.reading, now);
-        if (prefixes.interface !== undefined) enrolment.interfaceRead(prefixes.interface);
+        if (prefixes.interface !== undefined) enrolment.interfaceRead(prefixes.interface, now);
         break;
       case "identityMade":
         enrolment.identityMade(input.effectId, input.result, now);

@@ -87,8 +87,10 @@ export class Enrolment {
     this.#read = { effectId: undefined, attempt: this.#read.attempt + 1, dueAtMs };
   }
 
-  interfaceRead(facts: InterfaceFacts): void {
+  interfaceRead(facts: InterfaceFacts, now: Instant): void {
     this.#facts = facts;
+    // The host's own addresses may have come later than the reading they were compared with.
+    if (this.#mismatches().length > 0) this.#read = { ...this.#read, dueAtMs: now.monotonicMs };
   }
 
   identityMade(effectId: number, result: Result<IdentityRecord>, now: Instant): void {

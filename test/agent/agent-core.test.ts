@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
 import { ipv4Prefix, ipv6Prefix, known, pool, unknown } from "./fixture.ts";
-import { ec2InstanceId, emptyDisk, enrolledDisk, World } from "./world.ts";
+import { ec2InstanceId, emptyDisk, enrolledDisk, parameters, World } from "./world.ts";
 
 const connector = {
   name: "aws-one",
@@ -447,4 +447,16 @@ test("a wall clock that is set is told, and changes nothing", () => {
   const conditions = world.agent.views(() => now).status().conditions;
   expect(conditions).toMatchObject([{ code: "clock.stepped", text: expect.stringContaining("3600") }]);
   expect(world.views.sessions()).toMatchObject([{ state: "granted" }]);
+});
+
+test("an address that comes onto the host's interface late is seen", () => {
+  const world = new World(emptyDisk());
+  const { instance } = world;
+  if (instance.is === "unknown") throw new Error("known");
+  world.instance = { ...instance, local: [] };
+  world.run({ kind: "start" }).pass(60_000);
+  expect(world.conditions["parameters.ip-mismatch"]?.text).toContain("on the host's interfaces none");
+  world.instance = { ...instance, local: [parameters.ip] };
+  world.run({ kind: "verify" });
+  expect(world.status.status).toBe("Online");
 });

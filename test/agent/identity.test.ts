@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { IdentityFile } from "../../agent/adapters/identity-file.ts";
@@ -113,5 +113,39 @@ test("a copied disk keeps the other's identity and leases aside, and can be inte
     `agent.db.of-${elsewhere}`,
     "identity.json",
     `identity.json.of-${elsewhere}`,
+  ]);
+});
+
+test("an identity in use stays in use, whatever becomes of its file", () => {
+  using folder = temporaryFolder();
+  const file = new IdentityFile(folder.path, testLog().log);
+  file.make(here);
+  const { record } = file;
+  for (const content of ["", undefined]) {
+    if (content === undefined) rmSync(file.path);
+    else writeFileSync(file.path, content);
+    expect(file.load()).toMatchObject({ is: "saved", record });
+    expect(file.record).toEqual(record);
+    expect(file.sign("text")).toMatch(/^.{86}$/);
+  }
+});
+
+test("a copied disk that is started over twice keeps the leases of both times", () => {
+  using folder = temporaryFolder();
+  const { log } = testLog();
+  const identity = new IdentityFile(folder.path, log);
+  identity.make(elsewhere);
+  const copied = readFileSync(identity.path, "utf8");
+  for (const leases of ["leases of the other", "of the process that was killed in between"]) {
+    writeFileSync(identity.path, copied);
+    writeFileSync(join(folder.path, "agent.db"), leases);
+    const again = new IdentityFile(folder.path, log);
+    again.load();
+    startAfresh(folder.path, again, here, log);
+  }
+  const kept = readdirSync(folder.path).filter((name) => name.startsWith("agent.db.of-"));
+  expect(kept.map((name) => readFileSync(join(folder.path, name), "utf8")).sort()).toEqual([
+    "leases of the other",
+    "of the process that was killed in between",
   ]);
 });

@@ -74,6 +74,9 @@ describe("enrolment", () => {
       pools: [{ ranges: [{ verified: true }, { verified: true }] }],
     });
     const status = await agent.reaches("Active");
+    expect(agent.lines.filter(({ msg }) => /no packet is forwarded/.test(String(msg)))).toMatchObject([
+      { level: "warn" },
+    ]);
     expect(status).toMatchObject({ name: "aws-us-east-1-con-00001", connector: "aws-one", conditions: [] });
     await until(
       "the controller knows",
@@ -192,6 +195,20 @@ describe("restart", () => {
     await agent.reaches("Draining");
     expect(await agent.ask("POST", "/v1/resume")).toMatchObject({ drain: [] });
     await agent.reaches("Active");
+  });
+});
+
+describe("what cannot be had is named with its code, and ends the process", () => {
+  test.each<[name: string, break_: (agent: AgentProcess) => void, code: string]>([
+    ["a state directory that is a file", (agent) => writeFileSync(agent.stateDir, ""), "store.failing"],
+    ["a socket's place that is a file", (agent) => writeFileSync(agent.socket, ""), "socket.unusable"],
+  ])("%s", async (_name, break_, code) => {
+    const agent = instance({ otp });
+    break_(agent);
+    agent.start({ errors: "expected" });
+    expect(await agent.exited()).toBe(1);
+    expect(agent.lines.at(-1)).toMatchObject({ level: "error", code, hint: expect.any(String) });
+    expect(agent.text.split("\n").filter((line) => line !== "" && !line.startsWith("{"))).toEqual([]);
   });
 });
 
