@@ -33,5 +33,11 @@ export function logNote(log: Logger, note: Note): void {
       break;
     case "ignored":
       log.info({ entries: note.entries }, "the controller said things that this version does not know");
+      break;
+    case "unreadable":
+      log.warn(
+        { entries: note.entries },
+        "what was saved holds entries that this version cannot read; they are served when the controller says them again",
+      );
   }
 }

@@ -62,4 +62,6 @@ export type Note =
   | { readonly is: "linkDown"; readonly why: FailureCode }
   | { readonly is: "refused"; readonly why: FailureCode; readonly text: string }
   | { readonly is: "breach"; readonly where: string }
-  | { readonly is: "ignored"; readonly entries: number };
+  | { readonly is: "ignored"; readonly entries: number }
+  /** Of the desired state on disk, at the start. */
+  | { readonly is: "unreadable"; readonly entries: number };

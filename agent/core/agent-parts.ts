@@ -33,6 +33,8 @@ export interface AgentParts {
   readonly uplink: Uplink;
   readonly enrolment: Enrolment;
   readonly desired: Desired;
+  /** Entries of the desired state on disk that this version cannot read, and does without. */
+  readonly unreadable: number;
   readonly leases: Leases;
   readonly prefixes: Prefixes;
   readonly dataPath: DataPathControl;
@@ -48,7 +50,7 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
   const leases = new Leases({ saved, bootId, ...(coolDownMs === undefined ? {} : { coolDownMs }) }, now);
   const report = new Report(leases);
   const desired = new Desired();
-  desired.restore(saved.desired);
+  const { unreadable } = desired.restore(saved.desired);
   const prefixes = new Prefixes(savedPrefixes(saved.facts));
   const holds = new Holds(savedDrain(saved.facts));
   holds.set("admin", desired.drain !== undefined);
@@ -59,6 +61,7 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
     uplink: new Uplink(report, random),
     enrolment: new Enrolment(options.identity, parameters),
     desired,
+    unreadable,
     leases,
     prefixes,
     dataPath: new DataPathControl(),

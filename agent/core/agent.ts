@@ -24,9 +24,8 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   /** The effects of the input that is being handled. */
   #effects: AgentEffect[] = [];
   #isStopped = false;
-  #activeAgents = 0;
   /** The ranges as the leases know them: told again only when they changed. */
-  #verified = "";
+  #verified: ReadonlySet<string> | undefined;
   #conditionsDueAtMs: number | undefined;
 
   constructor(options: AgentOptions, now: Instant) {
@@ -110,7 +109,10 @@ export class Agent implements Core<AgentInput, AgentEffect> {
 
   /** Serve what was served before the restart, before anyone has answered. */
   #restore(now: Instant): void {
-    this.#configure(now, true);
+    const { unreadable } = this.#parts;
+    if (unreadable > 0) this.#note({ is: "unreadable", entries: unreadable });
+    this.#configure();
+    this.#rangesChanged(now);
     const set = [...this.#parts.desired.sessions];
     if (set.length === 0) return;
     this.#lease({ kind: "sessions", from: "disk", set, over: [], snapshot: true }, now);
@@ -118,7 +120,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
 
   #settle(now: Instant): void {
     const { enrolment, prefixes, dataPath, memory, uplink } = this.#parts;
-    this.#configure(now, false);
+    if (prefixes.verified !== this.#verified) this.#rangesChanged(now);
     this.#effects.push(...enrolment.next(now));
     const mayDial = enrolment.proof !== undefined && !this.#isStopped;
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
@@ -134,14 +136,16 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     this.#tell(now);
   }
 
-  /** Tells the leases which ranges they may use, when that changed. */
-  #configure(now: Instant, isChanged: boolean): void {
+  #configure(): void {
+    const { desired, prefixes } = this.#parts;
+    prefixes.configure(desired.pools, desired.connector?.ipv6PoolMatch ?? "exact");
+  }
+
+  /** Tells the leases which ranges they may use. */
+  #rangesChanged(now: Instant): void {
     const { desired, prefixes, dataPath } = this.#parts;
-    if (isChanged) prefixes.configure(desired.pools, desired.connector?.ipv6PoolMatch ?? "exact");
-    const verified = prefixes.verified();
-    const asText = [...verified].join(" ");
-    if (!isChanged && asText === this.#verified) return;
-    this.#verified = asText;
+    const { verified } = prefixes;
+    this.#verified = verified;
     dataPath.touch();
     this.#lease({ kind: "ranges", pools: new Map(desired.pools), verified }, now);
   }
@@ -157,9 +161,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
         }
         case "changed":
           report.leasesChanged(effect);
-          if (effect.sessions.length === 0) break;
-          this.#activeAgents = leases.peers().length;
-          dataPath.touch();
+          if (effect.peers) dataPath.touch();
       }
     }
   }
@@ -226,10 +228,18 @@ export class Agent implements Core<AgentInput, AgentEffect> {
       this.#uplinkEffects(uplink.breach("protocol.malformed", result.where, now), now);
       return;
     }
+    if (result.is === "tooMany") {
+      this.#uplinkEffects(uplink.breach("protocol.too-large", "more entries than a map may have", now), now);
+      return;
+    }
     if (result.unknown > 0) this.#note({ is: "ignored", entries: result.unknown });
     holds.set("admin", desired.drain !== undefined);
-    dataPath.touch();
-    this.#configure(now, true);
+    const { kinds } = result;
+    if (kinds.has("connector") || kinds.has("resource")) dataPath.touch();
+    if (kinds.has("connector") || kinds.has("pool")) {
+      this.#configure();
+      this.#rangesChanged(now);
+    }
     this.#lease({ kind: "sessions", from: "controller", ...result.sessions }, now);
   }
 
@@ -238,7 +248,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     const { conditions, report, prefixes, uplink } = this.#parts;
     conditions.update(problems(this.#parts), now);
     this.#conditionsDueAtMs = conditions.nextDeadline(now);
-    const instance = instanceEntry(this.#parts, this.#activeAgents, now);
+    const instance = instanceEntry(this.#parts, now);
     report.setInstance(instance);
     report.setPrefixes(prefixes.observed);
     for (const note of this.#changes.notes(instance.status, instance.conditions)) this.#note(note);

@@ -1,3 +1,5 @@
+import { limits } from "../../protocol/limits.ts";
+import { Id, Name } from "../../protocol/names.ts";
 import type { ConnectorSpec, PoolSpec, ResourceSpec, SessionSpec } from "../../protocol/specs.ts";
 import {
   type AgentDesired,
@@ -24,17 +26,21 @@ export type DesiredResult =
         readonly over: readonly string[];
         readonly snapshot: boolean;
       };
+      /** Kinds of which the change names any entry. */
+      readonly kinds: ReadonlySet<string>;
       /** Entries of kinds that this version does not know; ignored. */
       readonly unknown: number;
     }
   /** Nothing of it was applied. */
-  | { readonly is: "malformed"; readonly where: string };
+  | { readonly is: "malformed"; readonly where: string }
+  /** Nor of this: with it there would be more than `entriesMax`. */
+  | { readonly is: "tooMany" };
 
 /** What the controller wants this instance to be, typed; and which of it is not on disk yet. */
 export class Desired {
   #connector: ConnectorSpec | undefined;
   #drain: { readonly sinceMs: number } | undefined;
-  /** BOUNDED: all maps together by `entriesMax` of one change, and by what the disk held. */
+  /** BOUNDED: all maps together by `entriesMax`. */
   readonly #pools = new Map<string, PoolSpec>();
   readonly #resources = new Map<string, ResourceSpec>();
   readonly #sessions = new Map<string, SessionSpec>();
@@ -63,6 +69,7 @@ export class Desired {
       else entries.push(parsed.entry);
     }
     const gone = update.snapshot ? [...this.#keys()].filter((key) => !update.set.has(key)) : update.remove;
+    if (!update.snapshot && this.#sizeAfter(entries, gone) > limits.entriesMax) return { is: "tooMany" };
     if (update.snapshot) this.#unsaved = { clear: true, keys: new Set() };
     const over = gone.flatMap((key) => this.#delete(key));
     for (const entry of entries) {
@@ -73,7 +80,8 @@ export class Desired {
     const set = entries.flatMap((entry) =>
       entry.kind === "session" ? [[entry.id, entry.value] as const] : [],
     );
-    return { is: "applied", sessions: { set, over, snapshot: update.snapshot }, unknown };
+    const kinds = new Set([...entries.map(({ kind }) => kind), ...gone.map((key) => splitKey(key).kind)]);
+    return { is: "applied", sessions: { set, over, snapshot: update.snapshot }, kinds, unknown };
   }
 
   get connector(): ConnectorSpec | undefined {
@@ -123,6 +131,13 @@ export class Desired {
     }
     for (const [key] of batch.set) this.#unsaved.keys.add(key);
     for (const key of batch.remove) this.#unsaved.keys.add(key);
+  }
+
+  #sizeAfter(entries: readonly Entry<AgentDesired>[], gone: readonly string[]): number {
+    const isHeld = (key: string) => this.#value(key) !== undefined;
+    const added = entries.filter(({ kind, id }) => !isHeld(stateKey(kind, id))).length;
+    const held = this.#pools.size + this.#resources.size + this.#sessions.size;
+    return held + added - gone.filter(isHeld).length;
   }
 
   *#keys(): Iterable<string> {
@@ -191,7 +206,7 @@ export class Desired {
   }
 }
 
-/** There is one connector and one drain, and any number of named pools, resources and sessions. */
+/** There is one connector and one drain, and any number of pools, resources and sessions. */
 function isKeyRight(entry: Entry<AgentDesired>): boolean {
   switch (entry.kind) {
     case "connector":
@@ -199,7 +214,8 @@ function isKeyRight(entry: Entry<AgentDesired>): boolean {
       return entry.id === "";
     case "pool":
     case "resource":
+      return Name.safeParse(entry.id).success;
     case "session":
-      return entry.id !== "";
+      return Id.safeParse(entry.id).success;
   }
 }

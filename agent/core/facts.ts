@@ -19,7 +19,7 @@ export function instanceStatus(parts: AgentParts): InstanceStatus {
 }
 
 function verifiedPools({ desired, prefixes }: AgentParts): number {
-  const verified = prefixes.verified();
+  const verified = prefixes.verified;
   const isVerified = (text: string) => verified.has(text);
   return [...desired.pools.values()].filter(
     ({ ipv4, ipv6 }) => ipv4.some(isVerified) || ipv6.some(isVerified),
@@ -28,7 +28,7 @@ function verifiedPools({ desired, prefixes }: AgentParts): number {
 
 export function dataPathPlan({ desired, leases, prefixes }: AgentParts): DataPathPlan {
   return {
-    routes: [...prefixes.verified()],
+    routes: [...prefixes.verified],
     peers: leases.peers(),
     resources: desired.resources,
     dns: desired.connector?.dns,
@@ -37,10 +37,9 @@ export function dataPathPlan({ desired, leases, prefixes }: AgentParts): DataPat
 
 export function instanceEntry(
   parts: AgentParts,
-  activeAgents: number,
   now: Instant,
 ): Extract<Entry<AgentObserved>, { kind: "instance" }>["value"] {
-  const { parameters, version, upSince, conditions } = parts;
+  const { parameters, version, upSince, conditions, leases } = parts;
   const { publicAddress, wireguardPort } = parameters;
   return {
     status: instanceStatus(parts),
@@ -48,7 +47,7 @@ export function instanceEntry(
     version,
     upSinceMs: Math.floor(upSince.wallMs),
     managementIp: parameters.ip,
-    activeAgents,
+    activeAgents: leases.peerCount,
     endpoint: `${publicAddress.includes(":") ? `[${publicAddress}]` : publicAddress}:${wireguardPort}`,
   };
 }

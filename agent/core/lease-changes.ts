@@ -7,9 +7,11 @@ export class LeaseChanges {
   readonly holders = new Set<string>();
   readonly pools = new Set<string>();
 
-  take(): Extract<LeaseEffect, { do: "changed" }> | undefined {
+  /** `peers`: whether one of the sessions is or was a peer. */
+  take(peers: boolean): Extract<LeaseEffect, { do: "changed" }> | undefined {
     if (this.sessions.size + this.holders.size + this.pools.size === 0) return undefined;
-    const taken = { sessions: [...this.sessions], leases: [...this.holders], pools: [...this.pools] };
+    const { sessions, holders, pools } = this;
+    const taken = { sessions: [...sessions], leases: [...holders], pools: [...pools], peers };
     this.sessions.clear();
     this.holders.clear();
     this.pools.clear();

@@ -47,6 +47,8 @@ export type LeaseEffect =
       /** `device/pool` of leases that no session uses. */
       readonly leases: readonly string[];
       readonly pools: readonly string[];
+      /** Whether one of these sessions is or was a peer of the data path. */
+      readonly peers: boolean;
     };
 
 /** A lease without a session, as it is reported. */

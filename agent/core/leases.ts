@@ -34,6 +34,8 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
   readonly #lostTo: string | undefined;
   /** The last configuration as text: a reading that changed nothing costs nothing. */
   #configuration: string | undefined;
+  /** Made once for each that changes: a plan of all is asked for at every apply. BOUNDED: as the sessions. */
+  readonly #peers = new Map<string, DataPathPeer>();
 
   constructor(options: LeasesOptions, now: Instant) {
     const { saved, bootId, coolDownMs = defaultCoolDownMs } = options;
@@ -50,7 +52,9 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
     this.#book.followClock(now);
     this.#apply(input, now);
     this.#sessions.serveFreed(now);
-    return [this.#book.writes.next(), this.#changes.take()].filter((effect) => effect !== undefined);
+    const isConcerned = this.#followPeers(input.kind === "ranges" ? this.#peers.keys() : []);
+    const changed = this.#changes.take(isConcerned);
+    return [this.#book.writes.next(), changed].filter((effect) => effect !== undefined);
   }
 
   nextDeadline(): number | undefined {
@@ -93,13 +97,11 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
 
   /** Sessions whose addresses are their devices' on disk and routed here: what the data path forwards for. */
   peers(): readonly DataPathPeer[] {
-    const peers: DataPathPeer[] = [];
-    for (const session of this.#sessions.all()) {
-      const group = this.#book.pools.get(session.spec.pool)?.spec.group;
-      const peer = group === undefined ? undefined : peerOf(session, group);
-      if (peer !== undefined) peers.push(peer);
-    }
-    return peers;
+    return [...this.#peers.values()];
+  }
+
+  get peerCount(): number {
+    return this.#peers.size;
   }
 
   leaseViews(now: Instant): readonly LeaseView[] {
@@ -119,6 +121,20 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
       store: this.#book.writes.failing,
       lostTo: this.#recovery.isOver ? undefined : this.#lostTo,
     };
+  }
+
+  /** Looks anew at the sessions that changed, and at `others`; whether any of them is or was a peer. */
+  #followPeers(others: Iterable<string>): boolean {
+    let isConcerned = false;
+    for (const id of [...this.#changes.sessions, ...others]) {
+      const session = this.#sessions.get(id);
+      const group = this.#book.pools.get(session?.spec.pool ?? "")?.spec.group;
+      const peer = session === undefined || group === undefined ? undefined : peerOf(session, group);
+      isConcerned ||= peer !== undefined || this.#peers.has(id);
+      if (peer === undefined) this.#peers.delete(id);
+      else this.#peers.set(id, peer);
+    }
+    return isConcerned;
   }
 
   #apply(input: LeaseInput, now: Instant): void {

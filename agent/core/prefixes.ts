@@ -43,6 +43,8 @@ export class Prefixes {
   #ranges: readonly ConfiguredRange[] = [];
   /** Derived from everything else whenever that changes: asked for far more often. */
   #verdicts = new Map<ConfiguredRange, Verdict>();
+  #verified: ReadonlySet<string> = new Set();
+  #unused: readonly (readonly [text: string, assigned: Assigned])[] = [];
   #match: Ipv6PoolMatch = "exact";
   #interface: InterfaceFacts | undefined;
   #readAtMs: number | undefined;
@@ -111,9 +113,9 @@ export class Prefixes {
     return { ipv4: of(4), ipv6: of(6), readAtMs: this.#readAtMs };
   }
 
-  /** The configured ranges, by their text, that addresses may be leased from. */
-  verified(): ReadonlySet<string> {
-    return new Set([...this.#verdicts].filter(([, verdict]) => isUsable(verdict)).map(([{ text }]) => text));
+  /** The configured ranges, by their text, that addresses may be leased from. The same set until it changes. */
+  get verified(): ReadonlySet<string> {
+    return this.#verified;
   }
 
   rows(routed: ReadonlySet<string> | undefined): PrefixRow[] {
@@ -126,7 +128,7 @@ export class Prefixes {
       dataPath: dataPath(range.text),
       verdict,
     }));
-    const unused = this.#unused().map(([text, assigned]) => ({
+    const unused = this.#unused.map(([text, assigned]) => ({
       prefix: text,
       imds: assigned.state,
       dataPath: dataPath(text),
@@ -144,7 +146,7 @@ export class Prefixes {
       if (verdict === "ok") continue;
       problems.push({ code: verdict, subject: range.text, facts: { pool: range.pool, prefix: range.text } });
     }
-    for (const [text] of this.#unused()) {
+    for (const [text] of this.#unused) {
       problems.push({ code: "prefix.unused", subject: text, facts: { prefix: text } });
     }
     return problems;
@@ -204,6 +206,12 @@ export class Prefixes {
 
   #judge(): void {
     this.#verdicts = new Map(this.#ranges.map((range) => [range, this.#verdict(range)]));
+    const usable = [...this.#verdicts].filter(([, verdict]) => isUsable(verdict));
+    const verified = new Set(usable.map(([{ text }]) => text));
+    if ([...verified].join() !== [...this.#verified].join()) this.#verified = verified;
+    this.#unused = [...this.#assigned].filter(
+      ([, { prefix }]) => !this.#ranges.some((range) => this.#covers(prefix, range)),
+    );
   }
 
   #verdict(range: ConfiguredRange): Verdict {
@@ -231,12 +239,6 @@ export class Prefixes {
     if (range.prefix === undefined) return false;
     const mayBeInside = range.prefix.family === 6 && this.#match === "within";
     return mayBeInside ? contains(assigned, range.prefix) : assigned.text === range.text;
-  }
-
-  #unused(): [string, Assigned][] {
-    return [...this.#assigned].filter(
-      ([, { prefix }]) => !this.#ranges.some((range) => this.#covers(prefix, range)),
-    );
   }
 }
 

@@ -30,7 +30,7 @@ function statusView(parts: AgentParts, now: Instant): StatusView {
     gateway: parameters.gateway,
     controller: parameters.controller,
     link: linkView(uplink.state, now),
-    activeAgents: leases.peers().length,
+    activeAgents: leases.peerCount,
     sessions: desired.sessions.size,
     pools: poolViews(parts),
     drain: [...holds.reasons],
@@ -43,7 +43,7 @@ function statusView(parts: AgentParts, now: Instant): StatusView {
 }
 
 function poolViews({ desired, leases, prefixes }: AgentParts): PoolView[] {
-  const verified = prefixes.verified();
+  const verified = prefixes.verified;
   return [...desired.pools].map(([name, { group, leaseMinutes, ipv4, ipv6 }]) => ({
     name,
     group,

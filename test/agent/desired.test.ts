@@ -4,9 +4,12 @@ import { Desired } from "../../agent/core/desired.ts";
 import { Holds } from "../../agent/core/holds.ts";
 import { Memory } from "../../agent/core/memory.ts";
 import { Prefixes } from "../../agent/core/prefixes.ts";
+import { limits } from "../../protocol/limits.ts";
 import { at, ipv4Prefix, known, pool } from "./fixture.ts";
 
 const drain = { sinceMs: 1 };
+const one = "00000000-0000-4000-8000-000000000011";
+const two = "00000000-0000-4000-8000-000000000012";
 
 function update(set: Record<string, unknown>, remove: string[] = [], snapshot = false) {
   return { snapshot, set: new Map(Object.entries(set)), remove };
@@ -22,11 +25,13 @@ describe("the desired state", () => {
       pool: "a",
       wireguardKey: "W".repeat(43),
     };
-    desired.apply(update({ "pool/a": pool(ipv4Prefix), "session/one": spec, "session/two": spec, drain }));
-    const result = desired.apply(update({ "pool/b": pool(), "session/two": spec }, [], true));
-    expect(result).toMatchObject({ is: "applied", sessions: { over: ["one"], snapshot: true } });
+    desired.apply(
+      update({ "pool/a": pool(ipv4Prefix), [`session/${one}`]: spec, [`session/${two}`]: spec, drain }),
+    );
+    const result = desired.apply(update({ "pool/b": pool(), [`session/${two}`]: spec }, [], true));
+    expect(result).toMatchObject({ is: "applied", sessions: { over: [one], snapshot: true } });
     expect([...desired.pools.keys()]).toEqual(["b"]);
-    expect([...desired.sessions.keys()]).toEqual(["two"]);
+    expect([...desired.sessions.keys()]).toEqual([two]);
     expect(desired.drain).toBeUndefined();
   });
 
@@ -34,6 +39,8 @@ describe("the desired state", () => {
     ["pool/a", { ...pool(), leaseMinutes: 0 }],
     ["pool/a", pool("172.18.140.17/28")],
     ["pool", pool()],
+    ["pool/a/b", pool()],
+    [`pool/${"a".repeat(64)}`, pool()],
     ["drain/twice", drain],
     ["drain", { sinceMs: "now" }],
     ["connector", {}],
@@ -42,6 +49,19 @@ describe("the desired state", () => {
     expect(desired.apply(update({ "pool/good": pool(), [key]: value })).is).toBe("malformed");
     expect(desired.pools.size).toBe(0);
     expect(desired.takeUnsaved()).toBeUndefined();
+  });
+
+  test("deltas do not pile up more than a map may have, and make room for one another", () => {
+    const desired = new Desired();
+    const many = (from: number, count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`pool/p${from + i}`, pool()]));
+    for (let from = 0; from < limits.entriesMax; from += 4_096) {
+      expect(desired.apply(update(many(from, 4_096))).is).toBe("applied");
+    }
+    expect(desired.apply(update(many(0, 2))).is).toBe("applied");
+    expect(desired.apply(update(many(limits.entriesMax, 1)))).toEqual({ is: "tooMany" });
+    expect(desired.pools.size).toBe(limits.entriesMax);
+    expect(desired.apply(update(many(limits.entriesMax, 1), ["pool/p0"])).is).toBe("applied");
   });
 
   test("what was saved by another version and cannot be read is left out and counted", () => {

@@ -168,12 +168,27 @@ class Life {
       });
     }
     for (const peer of leases.peers()) expect(seen.get(peer.ipv4 ?? "") ?? peer.session).toBe(peer.session);
+    this.#checkPeers();
     for (const name of leases.poolNames()) {
       const counts = leases.counts(name);
       expect(Math.min(...Object.values(counts ?? {}))).toBeGreaterThanOrEqual(0);
       expect(counts?.total).toBe(
         (counts?.leased ?? 0) + (counts?.cooling ?? 0) + (counts?.quarantined ?? 0) + (counts?.free ?? 0),
       );
+    }
+  }
+
+  /** They are followed as they change: nobody is forgotten, and nobody stays. */
+  #checkPeers(): void {
+    const { leases } = this.#w;
+    const peers = new Map(leases.peers().map((peer) => [peer.session, peer]));
+    expect(leases.peerCount).toBe(peers.size);
+    const leased = new Map(leases.leaseViews({ monotonicMs: 0, wallMs: 0 }).map((view) => [view.ipv4, view]));
+    for (const { ipv4, session } of peers.values()) {
+      expect(leased.get(ipv4), `${session} is a peer`).toMatchObject({ state: "leased" });
+    }
+    for (const id of this.#wanted.keys()) {
+      if (leases.outcome(id)?.outcome === "granted") expect(peers.get(id), `${id} is granted`).toBeDefined();
     }
   }
 

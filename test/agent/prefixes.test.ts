@@ -29,7 +29,7 @@ class World {
   }
 
   isVerified(range = ipv4Prefix): boolean {
-    return this.prefixes.verified().has(range);
+    return this.prefixes.verified.has(range);
   }
 
   restart(): this {
@@ -179,7 +179,7 @@ describe("when it reads", () => {
   test("the result of another reading is dropped", () => {
     const { prefixes } = new World().configure([ipv4Prefix]);
     prefixes.take(99, known(ipv4Prefix), at(0));
-    expect(prefixes.verified().size).toBe(0);
+    expect(prefixes.verified.size).toBe(0);
   });
 });
 
@@ -278,7 +278,7 @@ describe("rules of a configured range", () => {
     const world = new World().configure(configured, match).read(known(...assigned));
     expect(world.verdicts()).toEqual(expected);
     const verified = Object.entries(expected).flatMap(([text, verdict]) => (verdict === "ok" ? [text] : []));
-    expect([...world.prefixes.verified()].sort()).toEqual(verified.sort());
+    expect([...world.prefixes.verified].sort()).toEqual(verified.sort());
     const problems = world.prefixes.problems().map(({ code, subject }) => [subject, code]);
     const wrong = Object.entries(expected).filter(([, verdict]) => verdict !== "ok");
     expect(Object.fromEntries(problems)).toEqual(Object.fromEntries(wrong));
