@@ -1,11 +1,13 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
@@ -48,8 +50,24 @@ export function readFileIfThere(path: string): string | undefined {
   }
 }
 
+/**
+ * Makes a folder and those above it that are missing. Throws the file system's error. Step by step, because Node's own
+ * `recursive` never returns where a folder that is there refuses new ones with ENOENT, as /proc does.
+ */
 export function makeFolder(path: string, mode = 0o750): void {
-  mkdirSync(path, { recursive: true, mode });
+  if (isFolder(path)) return;
+  const above = dirname(path);
+  if (!existsSync(above)) makeFolder(above, mode);
+  try {
+    mkdirSync(path, mode);
+  } catch (error) {
+    // Another process may have been faster.
+    if (!isFolder(path)) throw error;
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function syncFolder(path: string): void {

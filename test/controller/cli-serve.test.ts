@@ -89,6 +89,9 @@ test("everything that is wrong is told at once", async () => {
     "stateDir cannot be written (ENOTDIR)",
     "awsCertificates cannot be read (ENOENT)",
   ]);
+  expect(problems({ listen: "127.0.0.1:0", awsCertificates: files.aws, stateDir: "/proc/x" })).toEqual([
+    "stateDir cannot be written (ENOENT)",
+  ]);
 });
 
 test.each<[string, (files: Awaited<ReturnType<typeof prepare>>) => ServeFlags, string[]]>([

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import type { Core } from "../../protocol/core.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { Driver } from "../../protocol/node/driver.ts";
-import { readFileIfThere, writeFileDurably } from "../../protocol/node/files.ts";
+import { makeFolder, readFileIfThere, writeFileDurably } from "../../protocol/node/files.ts";
 import {
   isKeyPair,
   makeIdentityKey,
@@ -67,6 +67,19 @@ test("a durable write leaves the old or the new content, with the mode that was 
 
 test("a folder that cannot be written is an error, not silence", () => {
   expect(() => writeFileDurably("/proc/connector-test", "x")).toThrow();
+});
+
+test("a folder is made with those above it, and one that cannot be made is an error at once", () => {
+  using folder = temporaryFolder();
+  const deep = join(folder.path, "a", "b b", "c");
+  makeFolder(deep, 0o700);
+  makeFolder(deep);
+  expect(statSync(deep).mode & 0o777).toBe(0o700);
+  // /proc answers ENOENT although it is there, over which Node's own recursive mkdir spins for ever.
+  expect(() => makeFolder("/proc/connector/state")).toThrow("ENOENT");
+  writeFileSync(join(folder.path, "file"), "");
+  expect(() => makeFolder(join(folder.path, "file", "state"))).toThrow("ENOTDIR");
+  expect(() => makeFolder(join(folder.path, "file"))).toThrow("EEXIST");
 });
 
 test("keys sign and verify, are WireGuard's, and damage is seen", () => {
