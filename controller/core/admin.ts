@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Failure, FailureCode, Result } from "../../protocol/failures.ts";
+import type { FailureCode, Result } from "../../protocol/failures.ts";
 import { Id, Name } from "../../protocol/names.ts";
 import {
   DeploymentMode,
@@ -220,17 +220,4 @@ export interface MetricsFacts {
     /** Links and requests refused, by failure code. */
     readonly refused: Readonly<Partial<Record<FailureCode, number>>>;
   };
-}
-
-/** The body of an error answer: the same words as in the catalogue. */
-export const AdminProblem = z.object({
-  code: z.string(),
-  text: z.string(),
-  hint: z.string(),
-  facts: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
-});
-export type AdminProblem = z.infer<typeof AdminProblem>;
-
-export function problemOf(failure: Failure): AdminProblem {
-  return { code: failure.code, text: failure.message, hint: failure.hint, facts: { ...failure.facts } };
 }
