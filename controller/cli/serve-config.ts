@@ -5,9 +5,11 @@ import { z } from "zod";
 import type { LogLevel } from "../../protocol/node/log.ts";
 import type { Problem } from "../api/problem.ts";
 import { problemsOf } from "../api/validation.ts";
+import { type CoreSettings, coreDefaults, heartbeatBoundsMs } from "../core/settings.ts";
 import { stateDirProblem } from "./state-dir.ts";
 
 const path = z.string().min(1).max(4096);
+const heartbeat = z.int().min(heartbeatBoundsMs.min).max(heartbeatBoundsMs.max);
 
 /** `controller.yaml`. Command-line options of the same meaning win. */
 const ConfigFile = z.strictObject({
@@ -20,7 +22,11 @@ const ConfigFile = z.strictObject({
   tlsKey: path.optional(),
   awsCertificates: path.default("/etc/connector-controller/aws-certificates"),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  agentHeartbeatMs: heartbeat.default(coreDefaults.heartbeatMs.agent),
+  deviceHeartbeatMs: heartbeat.default(coreDefaults.heartbeatMs.device),
+  settleMs: z.int().min(0).max(600_000).default(coreDefaults.settleMs),
 });
+type Fields = z.input<typeof ConfigFile>;
 
 export interface ServeConfig {
   readonly host: string;
@@ -31,11 +37,13 @@ export interface ServeConfig {
   /** The folder of AWS's certificates, one `REGION.pem` each. */
   readonly awsCertificates: string;
   readonly logLevel: LogLevel;
+  readonly settings: Pick<CoreSettings, "heartbeatMs" | "settleMs">;
 }
 
-export interface ServeFlags extends Partial<Record<keyof z.input<typeof ConfigFile>, string | undefined>> {
-  readonly config?: string | undefined;
-}
+/** Texts and numbers as they were given; `readServeConfig` judges them. */
+export type ServeFlags = { readonly config?: string | undefined } & {
+  readonly [Field in keyof Fields]: (Fields[Field] extends number | undefined ? number : string) | undefined;
+};
 
 export type ConfigOutcome =
   | { readonly ok: true; readonly value: ServeConfig }
@@ -69,7 +77,9 @@ export function readServeConfig({ config, ...flags }: ServeFlags): ConfigOutcome
   }
   checkFolder(awsCertificates, problems);
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, value: { host, port, stateDir, tls, awsCertificates, logLevel } };
+  const { agentHeartbeatMs: agent, deviceHeartbeatMs: device, settleMs } = parsed.data;
+  const settings = { heartbeatMs: { agent, device }, settleMs };
+  return { ok: true, value: { host, port, stateDir, tls, awsCertificates, logLevel, settings } };
 }
 
 function readYaml(file: string, problems: Problem[]): Record<string, unknown> {

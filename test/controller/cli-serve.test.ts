@@ -48,10 +48,10 @@ test("options win over the file, and what neither names has a default", async ()
   using files = await prepare();
   const config = files.file(
     "controller.yaml",
-    `listen: "[::]:9443"\ntlsCert: ${files.cert}\ntlsKey: ${files.key}\nawsCertificates: ${files.aws}\nlogLevel: warn\n`,
+    `listen: "[::]:9443"\ntlsCert: ${files.cert}\ntlsKey: ${files.key}\nawsCertificates: ${files.aws}\nlogLevel: warn\nsettleMs: 500\nagentHeartbeatMs: 700\n`,
   );
   const stateDir = join(files.folder.path, "state");
-  expect(readServeConfig({ config, stateDir, logLevel: "debug" })).toMatchObject({
+  expect(readServeConfig({ config, stateDir, logLevel: "debug", settleMs: 0 })).toMatchObject({
     ok: true,
     value: {
       host: "::",
@@ -59,6 +59,7 @@ test("options win over the file, and what neither names has a default", async ()
       stateDir,
       awsCertificates: files.aws,
       logLevel: "debug",
+      settings: { heartbeatMs: { agent: 700, device: 20_000 }, settleMs: 0 },
       tls: {
         cert: expect.stringContaining("BEGIN CERTIFICATE"),
         key: expect.stringContaining("PRIVATE KEY"),
@@ -88,6 +89,11 @@ test("everything that is wrong is told at once", async () => {
     "tlsCert is missing",
     "stateDir cannot be written (ENOTDIR)",
     "awsCertificates cannot be read (ENOENT)",
+  ]);
+  expect(problems({ agentHeartbeatMs: 50, deviceHeartbeatMs: 90_000, settleMs: Number.NaN })).toEqual([
+    "agentHeartbeatMs is too small or too short",
+    "deviceHeartbeatMs is too large or too long",
+    "settleMs is no number",
   ]);
   expect(problems({ listen: "127.0.0.1:0", awsCertificates: files.aws, stateDir: "/proc/x" })).toEqual([
     "stateDir cannot be written (ENOENT)",

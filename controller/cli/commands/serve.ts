@@ -18,7 +18,8 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
             "plain HTTP, to try it",
           )
           .epilogue(
-            "The file has the fields listen, stateDir, tlsCert, tlsKey, awsCertificates and logLevel; options win. " +
+            "The file has the fields listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel, agentHeartbeatMs, " +
+              "deviceHeartbeatMs and settleMs; options win. " +
               "SIGHUP reads the certificate again. Exit code 78: the configuration is wrong.",
           ),
       (o) => choose(async () => await (await import("../serve.ts")).serve(world, flagsOf(o))),
@@ -49,6 +50,7 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
 
 function serveOptions<T>(argv: Argv<T>) {
   const option = { type: "string", requiresArg: true } as const;
+  const number = { type: "number", requiresArg: true } as const;
   return argv
     .option("config", { ...option, describe: "controller.yaml" })
     .option("listen", { ...option, describe: "host:port [0.0.0.0:8443]" })
@@ -60,10 +62,18 @@ function serveOptions<T>(argv: Argv<T>) {
       describe:
         "Folder with AWS's certificates, REGION.pem each [/etc/connector-controller/aws-certificates]",
     })
-    .option("log-level", { ...option, describe: "debug, info, warn, error or silent [info]" });
+    .option("log-level", { ...option, describe: "debug, info, warn, error or silent [info]" })
+    .option("agent-heartbeat-ms", { ...number, describe: "How often agents ping [5000]" })
+    .option("device-heartbeat-ms", { ...number, describe: "How often devices ping [20000]" })
+    .option("settle-ms", {
+      ...number,
+      describe: "How long instances have after a start to return before anybody is placed [3000]",
+    });
 }
 
 function flagsOf(o: ServeFlags): ServeFlags {
   const { config, listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel } = o;
-  return { config, listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel };
+  const { agentHeartbeatMs, deviceHeartbeatMs, settleMs } = o;
+  const times = { agentHeartbeatMs, deviceHeartbeatMs, settleMs };
+  return { config, listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel, ...times };
 }
