@@ -34,7 +34,7 @@ await yargs(process.argv.slice(2))
         .option("name", { type: "string", default: hostname(), describe: "name in the administrator's list" })
         .option("verbose", { alias: "v", type: "boolean", default: false, describe: "log more" })
         .example("$0 run --controller https://controller.example --code-file ./code", "")
-        .check(({ controller }) => URL.canParse(controller) || `--controller is not a URL: ${controller}`),
+        .check(({ controller }) => mayCarryCode(controller) || notTaken(controller)),
     (args) => {
       const log = createLogger({ name: "connector-device", level: args.verbose ? "debug" : "info" });
       run({ ...args, stateFolder: args.stateDir, log });
@@ -71,6 +71,18 @@ await yargs(process.argv.slice(2))
     process.exit(exitCodes.usage);
   })
   .parseAsync();
+
+/** A join code is as good as a password: it goes over TLS, or does not leave this host. */
+function mayCarryCode(controller: string): boolean {
+  const url = URL.parse(controller);
+  if (url === null || url.username !== "" || url.password !== "") return false;
+  if (url.protocol === "https:") return true;
+  return url.protocol === "http:" && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+}
+
+function notTaken(controller: string): string {
+  return `--controller takes https://HOST[:PORT], or http:// on loopback, not ${controller}`;
+}
 
 function run(options: DeviceOptions): void {
   try {

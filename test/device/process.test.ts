@@ -103,6 +103,26 @@ test("a refused code: stays up, says why, and joins when the file has another", 
   expect(device.child.exitCode).toBeNull();
 });
 
+test("a controller that could not keep the code secret is not dialled", async () => {
+  using folder = temporaryFolder();
+  for (const url of ["http://10.0.0.1", "ftp://127.0.0.1", "https://user:word@controller.example", "nope"]) {
+    const device = startDevice(folder.path, url);
+    expect(await device.ended).toBe(64);
+    expect(device.output()).toContain("--controller takes https://HOST");
+  }
+});
+
+test("a state directory that cannot be made, and a CA file that is not there, end it with the reason", async () => {
+  using folder = temporaryFolder();
+  const run = ["run", "--controller", "https://127.0.0.1:1"];
+  const nowhere = start([...run, "--state-dir", "/proc/connector-device"]);
+  expect(await nowhere.ended).toBe(78);
+  expect(nowhere.output()).toContain('"file":"/proc/connector-device"');
+  const untrusting = start([...run, "--state-dir", folder.path, "--ca-file", "/nowhere.pem"]);
+  expect(await untrusting.ended).toBe(78);
+  expect(untrusting.output()).toContain('"file":"/nowhere.pem"');
+});
+
 interface Device {
   wants: string;
 }
