@@ -87,7 +87,7 @@ const args = await yargs(process.argv.slice(2))
     (given) => choose({ play: "start", process: given.name }),
   )
   .command("list", "The processes, with their logs", {}, () => choose({ play: "list" }))
-  .option("lab", { type: "string", describe: "The lab's run folder; the newest that runs when not given" })
+  .option("lab", { type: "string", describe: "The lab's run folder [env: LAB, else the newest that runs]" })
   .example("$0 unassign 1 172.18.128.16/28", "lose a prefix that has leases in it")
   .example("$0 fault 2 black-hole --seconds 30", "the metadata service does not answer")
   .example("$0 stop controller", "who notices?")
@@ -96,7 +96,7 @@ const args = await yargs(process.argv.slice(2))
   .parseAsync();
 
 if (play !== undefined) {
-  const folder = args.lab ?? runningLabs()[0];
+  const folder = args.lab ?? process.env.LAB ?? runningLabs()[0];
   if (folder === undefined) {
     process.stderr.write("No lab runs here. Start one: npm start\n");
     process.exitCode = exitCodes.cannotTell;
@@ -109,9 +109,12 @@ if (play !== undefined) {
 
 async function ask(path: string, what: Play): Promise<Played> {
   const socket = connect(path);
+  const lines = createInterface(socket);
   socket.write(`${JSON.stringify(what)}\n`);
-  return await new Promise((resolve, reject) => {
-    socket.on("error", reject);
-    createInterface(socket).once("line", (line) => resolve(JSON.parse(line) as Played));
+  return await new Promise((resolve) => {
+    const fail = (why: string) => resolve({ ok: false, text: `No answer of the lab in ${path}: ${why}` });
+    // The reader of lines repeats the errors of its socket.
+    lines.on("error", (error) => fail(error.message)).on("close", () => fail("it has ended"));
+    lines.once("line", (line) => resolve(JSON.parse(line) as Played));
   });
 }

@@ -1,25 +1,71 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Lab } from "./lab.ts";
 
-/** How to look further, as lines to copy. */
+/** How to look further, as lines to copy. All but the first need what `writeEnvironment` wrote. */
 export function hints(lab: Lab): string {
-  const { controller, instances, folder } = lab;
-  const first = instances[0];
-  const device = lab.devices[0];
-  if (first === undefined || device === undefined) return "";
-  const imds = first.imds.url;
-  const token = `$(curl -sX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' ${imds}/latest/api/token)`;
-  const admin = `--controller ${controller.url} --ca-file ${controller.caFile} --token-file ${controller.tokenFile}`;
-  const prefix = first.plan.pools.Pool1?.ipv4[0] ?? "";
+  const [first] = lab.instances;
+  const [device] = lab.devices;
+  if (first === undefined) return "";
+  const host = `--parameters "$LAB/instance-1/enroll.yaml" --state-dir "$LAB/instance-1/state"`;
   const lines = [
-    ["An instance", `npm run -s connector -- status --socket ${first.socket}`],
-    ["its prefixes", `npm run -s connector -- prefixes --socket ${first.socket}`],
-    ["its metrics", `curl -s ${first.healthUrl}/metrics`],
-    ["its metadata", `curl -s -H "X-aws-ec2-metadata-token: ${token}" ${imds}/latest/meta-data/`],
-    ["The group", `npm run -s connector-controller -- instance list ${admin}`],
-    ["A device", `npm run -s connector-device -- status --state-dir ${device.stateFolder}`],
-    ["Play AWS", `npm run -s lab -- unassign 1 ${prefix}`],
-    ["more of that", "npm run -s lab -- --help"],
-    ["All logs", `tail -F ${folder}/*/*.log ${folder}/devices/*/*.log`],
+    ["its prefixes", "npm run -s connector -- prefixes"],
+    ["its host", `npm run -s connector -- check ${host}`],
+    ["its metrics", `curl -s "$HEALTH/metrics"`],
+    ["its metadata", "imds meta-data/"],
+    ["The group", "npm run -s connector-controller -- instance list"],
+    ...(device === undefined
+      ? []
+      : [
+          [
+            "A device",
+            `npm run -s connector-device -- status --state-dir "$LAB/devices/${device.plan.name}/state"`,
+          ],
+        ]),
+    ["Play AWS", "npm run -s lab -- --help"],
+    ["All logs", `tail -F "$LAB"/*/*.log "$LAB"/devices/*/*.log`],
   ];
-  return lines.map(([name, line]) => `  ${name?.padEnd(13)} ${line}`).join("\n");
+  return [
+    "How to look further, from another terminal in the same folder:",
+    line("An instance", `npm run -s connector -- status --socket ${quoted(first.socket)}`),
+    line("then", `. ${quoted(environmentFile(lab))}    # where everything is, for the lines below`),
+    ...lines.map(([name = "", text = ""]) => line(name, text)),
+  ].join("\n");
+}
+
+/** A file for the shell to read: the first instance, the controller, and its administrator, as environment variables. */
+export function writeEnvironment(lab: Lab): void {
+  const { controller, instances, folder } = lab;
+  const [first] = instances;
+  if (first === undefined) return;
+  const variables = {
+    LAB: folder,
+    CONNECTOR_SOCKET: first.socket,
+    CONNECTOR_INTERFACE: "imds",
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: first.imds.url,
+    HEALTH: first.healthUrl,
+    CONNECTOR_URL: controller.url,
+    CONNECTOR_CA_FILE: controller.caFile,
+    CONNECTOR_ADMIN_TOKEN_FILE: controller.tokenFile,
+  };
+  const token = `$(curl -sX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$IMDS/api/token")`;
+  const lines = [
+    ...Object.entries(variables).map(([name, value]) => `export ${name}=${quoted(value)}`),
+    `IMDS="$AWS_EC2_METADATA_SERVICE_ENDPOINT/latest"`,
+    `imds() { curl -s -H "X-aws-ec2-metadata-token: ${token}" "$IMDS/$1"; echo; }`,
+  ];
+  writeFileSync(environmentFile(lab), `${lines.join("\n")}\n`, { mode: 0o600 });
+}
+
+function environmentFile({ folder }: Lab): string {
+  return join(folder, "env");
+}
+
+function line(name: string, text: string): string {
+  return `  ${name.padEnd(13)} ${text}`;
+}
+
+/** One word of a POSIX shell. */
+function quoted(text: string): string {
+  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,16 +1,18 @@
 import { join } from "node:path";
 import yargs from "yargs";
 import { exitCodes } from "../protocol/node/text.ts";
+import { writeEnvironment } from "./hints.ts";
 import { servePlays } from "./play-server.ts";
 import { keepRunFolder, makeRunFolder, removeRunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import { showLive, showOnce } from "./show.ts";
 import { startLab } from "./start.ts";
 
-const purpose = `$0
-
-The product on this machine: a controller, the instances of one active-active connector on emulated EC2 instances,
-and devices of two groups, all as real processes. Shows the instance list until Ctrl-C, which ends everything.`;
+const purpose = [
+  "$0\n\nThe product on this machine: a controller, the instances of one active-active connector on emulated EC2",
+  "instances, and devices of two groups, all as real processes. Shows the instance list until Ctrl-C, which ends",
+  "everything.",
+].join(" ");
 
 const options = await yargs(process.argv.slice(2))
   .scriptName("npm start --")
@@ -23,8 +25,8 @@ const options = await yargs(process.argv.slice(2))
   .option("keep", { type: "boolean", default: false, describe: "Keep the run folder: logs and state" })
   .option("instances", { type: "number", default: 3, describe: "How many, 1 to 64" })
   .option("devices", { type: "number", default: 10, describe: "How many, 0 to 100" })
-  .check(({ instances }) => (instances >= 1 && instances <= 64) || "--instances is 1 to 64")
-  .check(({ devices }) => (devices >= 0 && devices <= 100) || "--devices is 0 to 100")
+  .check(({ instances }) => isWithin(instances, 1, 64) || "--instances is a number from 1 to 64")
+  .check(({ devices }) => isWithin(devices, 0, 100) || "--devices is a number from 0 to 100")
   .strict()
   .parseAsync();
 
@@ -39,24 +41,34 @@ setInterval(() => process.ppid === starter || stop.abort(), 1_000).unref();
 /** How long the lab may take until it carries traffic, from here. */
 const readyByMs = performance.now() + 60_000;
 const screen = new Screen(process.stdout);
-const folder = makeRunFolder();
-screen.say(`run folder ${folder}`);
 try {
-  process.exitCode = await run(stop.signal);
+  process.exitCode = await runIn(makeRunFolder(), stop.signal);
 } catch (error) {
   if (!stop.signal.aborted) screen.print(`The lab cannot go on: ${(error as Error).message}`);
   process.exitCode = exitCodes.failed;
-} finally {
-  if (options.keep) keepRunFolder(folder);
-  else removeRunFolder(folder);
-  screen.say("everything is stopped");
 }
 
-async function run(signal: AbortSignal): Promise<number> {
+async function runIn(folder: string, signal: AbortSignal): Promise<number> {
+  screen.say(`run folder ${folder}`);
+  try {
+    return await run(folder, signal);
+  } finally {
+    if (options.keep) keepRunFolder(folder);
+    else removeRunFolder(folder);
+    screen.say("everything is stopped");
+  }
+}
+
+async function run(folder: string, signal: AbortSignal): Promise<number> {
   const { instances, devices } = options;
   await using lab = await startLab({ folder, instances, devices, signal, say: (text) => screen.say(text) });
   if (options.once) return await showOnce(lab, screen, { readyByMs, signal });
+  writeEnvironment(lab);
   await using _ = await servePlays(lab, join(folder, "lab.sock"));
   await showLive(lab, screen, { readyByMs, signal });
   return exitCodes.fine;
+}
+
+function isWithin(value: number, min: number, max: number): boolean {
+  return Number.isInteger(value) && value >= min && value <= max;
 }

@@ -16,9 +16,11 @@ export async function servePlays(lab: Lab, path: string): Promise<AsyncDisposabl
     clients.add(socket);
     socket.setTimeout(10_000, () => socket.destroy());
     socket.on("close", () => clients.delete(socket)).on("error", () => socket.destroy());
-    createInterface(socket).once("line", async (text) => {
+    const lines = createInterface(socket).once("line", async (text) => {
       socket.end(`${JSON.stringify(await answer(lab, text))}\n`);
     });
+    // It repeats the errors of its socket: who does not wait for the answer must not end the lab.
+    lines.on("error", () => {});
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(path, resolve);

@@ -2,12 +2,19 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Short, because the path of a Unix socket has 107 characters at most (unix(7)). */
 const namePrefix = "connector-lab-";
+/** What a Unix socket's path may have (unix(7)), less what the longest in a run folder has after the folder's parent. */
+const parentBytesMax = 107 - "/connector-lab-XXXXXX/instance-64/agent.sock".length;
 const ownerFile = "lab.pid";
 
-/** Makes the folder that holds everything of one run, after removing those of labs that are no more. */
+/**
+ * Makes the folder that holds everything of one run, after removing those of labs that are no more. Throws the file
+ * system's error, or that the parent's name is too long.
+ */
 export function makeRunFolder(parent = tmpdir()): string {
+  if (Buffer.byteLength(parent) > parentBytesMax) {
+    throw new RangeError(`sockets in ${parent} would have too long a name; set TMPDIR to a shorter one`);
+  }
   removeLeftovers(parent);
   const folder = mkdtempSync(join(parent, namePrefix));
   writeFileSync(join(folder, ownerFile), ownerOf(process.pid) ?? "");

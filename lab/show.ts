@@ -26,7 +26,7 @@ export async function showLive(lab: Lab, screen: Screen, until: Until): Promise<
   const { signal } = until;
   const missing = await awaitReady(lab, screen, until);
   if (missing.length > 0 && !signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
-  screen.print(`\nHow to look further:\n${hints(lab)}\n\nCtrl-C ends everything.`);
+  screen.print(`\n${hints(lab)}\n\nCtrl-C ends everything.`);
   while (!signal.aborted) {
     screen.show(await listText(lab, screen.width));
     await sleep(500, undefined, { signal }).catch(() => undefined);

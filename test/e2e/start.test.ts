@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
@@ -44,9 +45,25 @@ test("npm start -- --once: the table, exit 0, nothing left", async () => {
 
 test("live: lines to copy work, AWS can be played, Ctrl-C ends everything", async () => {
   const lab = await startSmall();
-  const socket = /status --socket (\S+)/.exec(lab.output())?.[1] ?? "";
-  const status = await run("agent/cli/main.ts", "status", "--socket", socket);
-  expect(status.output).toContain("Active");
+  const copied = [...lab.output().matchAll(/^ {2}.{13} ((?:npm|curl|imds) .*)$/gm)].map(
+    ([, text]) => text ?? "",
+  );
+  const environment = /^ {2}then +(\. \S+)/m.exec(lab.output())?.[1] ?? "";
+  const shown = await Promise.all(copied.map((text) => shell(`${environment} && ${text}`)));
+  expect(shown.map(({ code, output }) => `${code} ${/\w.*/.exec(output)?.[0]}`)).toEqual([
+    expect.stringMatching(/^0 aws-us-vir-con-00001 {2}Active {2}up \d+s$/),
+    "0 Prefix                        Controller  IMDS  Kernel  Verdict",
+    expect.stringMatching(/^[01] ok {4}parameters .* is complete$/),
+    "0 HELP connector_instance_info Always 1.",
+    "0 ami-id",
+    "0 Name                  Provider Instance Id  Status  Management IP  Active Agents  User Group Associations  Version  Up Since",
+    expect.stringMatching(/^0 device {6}[\w-]{36}$/),
+    "0 npm run -s lab -- COMMAND",
+  ]);
+  // Who asks and does not wait for the answer ends nothing.
+  const folder = /run folder (\S+)/.exec(lab.output())?.[1] ?? "";
+  const hasty = connect(join(folder, "lab.sock")).on("error", () => {});
+  hasty.write('{"play":"list"}\n', () => hasty.destroy());
   const listed = await run("lab/control.ts", "list");
   const pids = [...listed.output.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid));
   expect(pids).toHaveLength(3);
@@ -55,6 +72,8 @@ test("live: lines to copy work, AWS can be played, Ctrl-C ends everything", asyn
     lab.output().includes("agent-1 was ended by SIGKILL, starting it again"),
   );
   expect((await run("lab/control.ts", "stop", "nobody")).code).toBe(1);
+  const elsewhere = await run("lab/control.ts", "list", "--lab", temporary);
+  expect(elsewhere).toMatchObject({ code: 1, output: expect.stringContaining("No answer of the lab") });
   // A terminal signals the whole group: the starting process and the lab.
   process.kill(-(lab.child.pid ?? 0), "SIGINT");
   expect(await lab.ended, lab.output()).toEqual({ code: 0, signal: null });
@@ -92,6 +111,11 @@ async function startSmall() {
   );
   await until("the list", () => /Name .*Provider Instance Id/.test(lab.output()), 60_000);
   return lab;
+}
+
+async function shell(command: string) {
+  const { ended, output } = start("sh", "-c", command);
+  return { ...(await ended), output: output() };
 }
 
 async function run(script: string, ...args: string[]) {

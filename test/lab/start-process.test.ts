@@ -84,6 +84,12 @@ test("a run folder belongs to its lab; the next start takes away what dead labs 
   expect(left.sort()).toEqual([own, kept, second, third].sort());
 });
 
+test("a temporary directory whose sockets nobody could open is refused", () => {
+  using parent = temporaryFolder();
+  expect(() => makeRunFolder(join(parent.path, "x".repeat(64)))).toThrow("set TMPDIR to a shorter one");
+  expect(() => makeRunFolder(join(parent.path, "nowhere"))).toThrow("ENOENT");
+});
+
 function isAlive(pid: number): boolean {
   try {
     return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
