@@ -97,18 +97,16 @@ test("killed: its processes end with it, and the next start takes away what it l
   next.child.kill("SIGKILL");
   await until("no process", () => !isAlive(pid));
   expect(runFolders()).toEqual([]);
+  // And so when npm is, of which only a shell is left.
+  const last = await startSmall("npm", "start", "--silent", "--");
+  last.child.kill("SIGKILL");
+  await until("no run folder", () => runFolders().length === 0);
 });
 
-async function startSmall() {
-  const lab = start(
-    process.execPath,
-    join(root, "scripts", "run.mjs"),
-    "lab/main.ts",
-    "--instances",
-    "1",
-    "--devices",
-    "1",
-  );
+async function startSmall(...command: string[]) {
+  const [program = process.execPath, ...args] = command;
+  const script = command.length === 0 ? [join(root, "scripts", "run.mjs"), "lab/main.ts"] : args;
+  const lab = start(program, ...script, "--instances", "1", "--devices", "1");
   await until("the list", () => /Name .*Provider Instance Id/.test(lab.output()), 60_000);
   return lab;
 }
