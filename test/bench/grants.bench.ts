@@ -40,7 +40,7 @@ export async function run(size: Size): Promise<BenchResult> {
     told.push(outcome);
     return (count / ms) * 1_000;
   };
-  const naive = naivePerSecond(sessions.slice(0, alone));
+  const naive = Math.max(...many(size === "full" ? 5 : 1, () => naivePerSecond(sessions.slice(0, alone))));
   const single = singleGrants(sessions.slice(0, alone));
   const against = "one commit per grant into a plain table";
   return {
@@ -119,21 +119,16 @@ function singleGrants(sessions: readonly (readonly [string, SessionSpec])[]): nu
   return sessions.map((session) => timed(() => agent.grant([session])));
 }
 
-/** What one would write first: a table, a scan for a free address in memory, one commit per grant. */
+/** What one would write first: a counter, a table on the same terms as the real one, one commit per grant. */
 function naivePerSecond(sessions: readonly (readonly [string, SessionSpec])[]): number {
   using folder = temporaryFolder();
   using database = new DatabaseSync(join(folder.path, "naive.db"));
-  database.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL");
+  database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
   database.exec("CREATE TABLE lease (device TEXT PRIMARY KEY, address TEXT UNIQUE, until INTEGER)");
-  const taken = new Set<string>();
   const insert = database.prepare("INSERT INTO lease VALUES (?, ?, ?)");
   const ms = timed(() => {
-    for (const [, { device }] of sessions) {
-      let offset = 0;
-      while (taken.has(`10.0.${offset >> 8}.${offset & 255}`)) offset += 1;
-      const address = `10.0.${offset >> 8}.${offset & 255}`;
-      insert.run(device, address, now.wallMs);
-      taken.add(address);
+    for (const [i, [, { device }]] of sessions.entries()) {
+      insert.run(device, `10.0.${i >> 8}.${i & 255}`, now.wallMs);
     }
   });
   return (sessions.length / ms) * 1_000;
