@@ -2,16 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
-import { ipv4Prefix, ipv6Prefix, known, pool, unknown } from "./fixture.ts";
+import { configured, ipv4Prefix, ipv6Prefix, known, unknown } from "./fixture.ts";
 import { ec2InstanceId, emptyDisk, enrolledDisk, parameters, World } from "./world.ts";
-
-const connector = {
-  name: "aws-one",
-  mode: "active-active",
-  dns: { primary: "172.18.0.2" },
-  ipv6PoolMatch: "exact",
-} as const;
-const configured = { connector, "pool/pool1": pool(ipv4Prefix, ipv6Prefix) };
 
 function session(number: number, epoch = 1): Record<string, SessionSpec> {
   const id = (base: number) => `00000000-0000-4000-8000-${String(base + number).padStart(12, "0")}`;

@@ -1,15 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { SessionSpec } from "../../protocol/specs.ts";
-import { ipv4Prefix, ipv6Prefix, known, pool } from "./fixture.ts";
+import { configured, ipv4Prefix, ipv6Prefix, known } from "./fixture.ts";
 import { enrolledDisk, World } from "./world.ts";
 
-const connector = {
-  name: "aws-one",
-  mode: "active-active",
-  dns: { primary: "172.18.0.2" },
-  ipv6PoolMatch: "exact",
-} as const;
-const configured = { connector, "pool/pool1": pool(ipv4Prefix, ipv6Prefix) };
 const key = "session/00000000-0000-4000-8000-000000001001";
 const spec: SessionSpec = {
   epoch: 1,

@@ -40,6 +40,16 @@ export function pool(...ranges: readonly string[]): PoolSpec {
   };
 }
 
+const connector = {
+  name: "aws-one",
+  mode: "active-active",
+  dns: { primary: "172.18.0.2" },
+  ipv6PoolMatch: "exact",
+} as const;
+
+/** A desired state that makes an instance with both prefixes Active. */
+export const configured = { connector, "pool/pool1": pool(ipv4Prefix, ipv6Prefix) };
+
 export function at(monotonicMs: number): Instant {
   return { monotonicMs, wallMs: 1_700_000_000_000 + monotonicMs };
 }

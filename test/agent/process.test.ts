@@ -7,17 +7,10 @@ import { start as startImds } from "../lab/imds-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { scriptedController } from "./controller.ts";
-import { ipv4Prefix, ipv6Prefix, pool } from "./fixture.ts";
+import { configured, ipv4Prefix, ipv6Prefix } from "./fixture.ts";
 import { AgentProcess } from "./process.ts";
 
 const otp = "otp-for-tests-0123456789abcdef";
-const connector = {
-  name: "aws-one",
-  mode: "active-active",
-  dns: { primary: "172.18.0.2" },
-  ipv6PoolMatch: "exact",
-} as const;
-const configured = { connector, "pool/pool1": pool(ipv4Prefix, ipv6Prefix) };
 const session = (number: number) => ({
   [`session/00000000-0000-4000-8000-00000000100${number}`]: {
     epoch: 1,
