@@ -250,7 +250,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     this.#conditionsDueAtMs = conditions.nextDeadline(now);
     const instance = instanceEntry(this.#parts, now);
     report.setInstance(instance);
-    report.setPrefixes(prefixes.observed);
+    report.setPrefixes(prefixes.observed, prefixes.areAwaited);
     for (const note of this.#changes.notes(instance.status, instance.conditions)) this.#note(note);
     this.#uplinkEffects(uplink.flush(now), now);
   }

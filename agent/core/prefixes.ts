@@ -95,6 +95,11 @@ export class Prefixes {
     this.#read = { effectId: undefined, dueAtMs: Math.min(soonMs, this.#read.dueAtMs) };
   }
 
+  /** Nothing was ever read, and no reading has failed since the start either. */
+  get areAwaited(): boolean {
+    return this.#readAtMs === undefined && this.#unknown === undefined;
+  }
+
   get saved(): SavedPrefixes | undefined {
     if (this.#readAtMs === undefined) return undefined;
     return { assigned: [...this.#assigned.keys()], vanished: [...this.#vanished], readAtMs: this.#readAtMs };

@@ -14,6 +14,7 @@ export class Report implements StateSource {
   readonly #sender: StateSender = new StateSender(this);
   #instance: Value<"instance"> | undefined;
   #prefixes: Value<"prefixes"> | undefined;
+  #arePrefixesAwaited = true;
 
   constructor(leases: Leases) {
     this.#leases = leases;
@@ -37,7 +38,7 @@ export class Report implements StateSource {
       case "pool":
         return this.#leases.counts(id);
       case "session":
-        return this.#leases.outcome(id);
+        return this.#outcome(id);
       case "lease":
         return this.#leases.detached(id);
     }
@@ -49,7 +50,11 @@ export class Report implements StateSource {
     this.#sender.touch(stateKey("instance"));
   }
 
-  setPrefixes(prefixes: Value<"prefixes"> | undefined): void {
+  setPrefixes(prefixes: Value<"prefixes"> | undefined, areAwaited: boolean): void {
+    if (areAwaited !== this.#arePrefixesAwaited) {
+      this.#arePrefixesAwaited = areAwaited;
+      for (const id of this.#leases.sessionIds()) this.#sender.touch(stateKey("session", id));
+    }
     if (isEqual(this.#prefixes, prefixes)) return;
     this.#prefixes = prefixes;
     this.#sender.touch(stateKey("prefixes"));
@@ -87,6 +92,15 @@ export class Report implements StateSource {
 
   nextDeadline(): number | undefined {
     return this.#sender.nextDeadline();
+  }
+
+  /**
+   * Before the first reading no range is verified, and after a lost database there is none of before to go by: a refusal
+   * would move users whom the reading serves a moment later.
+   */
+  #outcome(session: string): Value<"session"> | undefined {
+    const outcome = this.#leases.outcome(session);
+    return this.#arePrefixesAwaited && outcome?.outcome !== "granted" ? undefined : outcome;
   }
 }
 

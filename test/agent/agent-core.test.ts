@@ -277,6 +277,28 @@ describe("restart", () => {
     expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted" });
   });
 
+  test("with a lost database, and metadata slower than the controller, nobody is refused too early", () => {
+    const one = session(1);
+    const [key, spec] = Object.entries(one)[0] ?? [];
+    const granted = { ipv4: "172.18.140.21", ipv6: "2600:1f18:2a89:703:275::5" };
+    const lost = () => {
+      const world = new World({ ...enrolledDisk(), lostTo: "agent.db.corrupt" });
+      world.isMetadataSlow = true;
+      world.want({ ...configured, [key ?? ""]: { ...spec, granted } }).run({ kind: "start" });
+      expect(world.isLinked).toBe(true);
+      expect(world.observed.get(key ?? "")).toBeUndefined();
+      return world;
+    };
+    const answered = lost().answerReading(known(ipv4Prefix, ipv6Prefix));
+    expect(answered.observed.get(key ?? "")).toEqual({ outcome: "granted", epoch: 1, ...granted });
+    // Where nothing can be read the controller is told, and finds another instance.
+    expect(
+      lost()
+        .answerReading(unknown)
+        .observed.get(key ?? ""),
+    ).toMatchObject({ outcome: "ended" });
+  });
+
   test("a drain by hand survives it, an administrator's comes from the controller again", () => {
     const world = active().want({ drain: { sinceMs: 5 } });
     world.run({ kind: "hold", reason: "cli", isOn: true });

@@ -40,6 +40,7 @@ export interface Disk {
   desired: Map<string, unknown>;
   facts: Map<string, unknown>;
   clock: Saved["clock"];
+  lostTo?: string;
 }
 
 export function emptyDisk(): Disk {
@@ -77,6 +78,9 @@ export class World {
     documentSignature: "c2lnbmF0dXJlLXNpZ25hdHVyZQ==",
     local: undefined,
   };
+  /** Readings are answered only by `answerReading`. */
+  isMetadataSlow = false;
+  #unanswered: number | undefined;
   otp: string | undefined = "one";
   diskFails: FailureCode | undefined;
   dataPathFails = false;
@@ -159,6 +163,11 @@ export class World {
     return this.run({ kind: "link", input: { kind: "received", dialId: this.#dialId, message } });
   }
 
+  /** What the slow metadata service says at last. */
+  answerReading(reading: PrefixReading): this {
+    return this.run({ kind: "prefixesRead", effectId: this.#unanswered ?? -1, reading });
+  }
+
   cut(why: number | FailureCode = 1006): this {
     this.#sender.disconnect();
     return this.run({ kind: "link", input: { kind: "closed", dialId: this.#dialId, why } });
@@ -180,7 +189,7 @@ export class World {
       desired: new Map(desired),
       facts: new Map(savedFacts),
       clock,
-      lostTo: undefined,
+      lostTo: this.disk.lostTo,
     };
     const options = { parameters, identity, saved, bootId: "boot", version: "0.1.0", random: () => 0.5 };
     return new Agent(options, this.now);
@@ -226,6 +235,10 @@ export class World {
         this.#inputs.push({ kind: "instanceRead", effectId: effect.effectId, reading: this.instance });
         return;
       case "readPrefixes":
+        if (this.isMetadataSlow) {
+          this.#unanswered = effect.effectId;
+          return;
+        }
         this.#inputs.push({ kind: "prefixesRead", effectId: effect.effectId, reading: this.reading });
         return;
       case "makeIdentity": {
