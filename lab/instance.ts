@@ -36,6 +36,8 @@ export interface InstanceOptions {
   readonly prefixSchedule: string;
   /** What is to differ from the nth instance of the lab's VPC. */
   readonly ec2?: Partial<Instance>;
+  /** Added to the environment of its agent. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly onExit?: ProcessOptions["onExit"];
 }
 
@@ -63,7 +65,7 @@ export async function launchInstance(options: InstanceOptions): Promise<LabInsta
     name: `agent-${plan.ordinal}`,
     args: [scripts.agent, ...files],
     // Every agent of the lab is on loopback, so only the metadata service can say what its interface has.
-    env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url, CONNECTOR_INTERFACE: "imds" },
+    env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url, CONNECTOR_INTERFACE: "imds", ...options.env },
     logFile: join(folder, "agent.log"),
     ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
   });

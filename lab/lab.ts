@@ -22,6 +22,14 @@ export interface LabOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What is to differ from an instance that does everything right. */
+export interface LaunchOptions {
+  readonly otp?: string;
+  readonly ec2?: Partial<Instance>;
+  readonly signer?: RegionSigner;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 export const region = "us-east-1";
 /** How long a process may take to end before it is killed. */
 const stopWithinMs = 3_000;
@@ -69,7 +77,7 @@ export class Lab implements AsyncDisposable {
   /** Launches the next instance: creates its OTP, assigns its prefixes, starts its agent. */
   async launch(
     plan = planInstances(this.instances.length + 1).at(-1),
-    over: { readonly otp?: string; readonly ec2?: Partial<Instance>; readonly signer?: RegionSigner } = {},
+    over: LaunchOptions = {},
   ): Promise<LabInstance> {
     if (plan === undefined) throw new RangeError("no plan for the instance");
     const instance = await launchInstance({
@@ -81,14 +89,15 @@ export class Lab implements AsyncDisposable {
       prefixSchedule: this.#options.prefixSchedule ?? "*/5 * * * * *",
       otp: over.otp ?? (await this.createOtp()),
       ...(over.ec2 === undefined ? {} : { ec2: over.ec2 }),
+      ...(over.env === undefined ? {} : { env: over.env }),
       onExit: teller(this.#options.say, `agent-${plan.ordinal}`),
     });
     this.instances.push(instance);
     return instance;
   }
 
-  async createOtp(): Promise<string> {
-    const asked = { params: { connector: connectorName }, body: {} };
+  async createOtp(connector: string = connectorName): Promise<string> {
+    const asked = { params: { connector }, body: {} };
     const { secret } = await this.controller.admin.call("otp.create", asked);
     this.secrets.push(secret);
     return secret;

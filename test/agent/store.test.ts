@@ -14,6 +14,7 @@ import { expect, test } from "vitest";
 import { openStore } from "../../agent/adapters/store.ts";
 import { type LeaseRow, pairKey, type Saved, type StoreBatch } from "../../agent/core/ports.ts";
 import { Failure } from "../../protocol/failures.ts";
+import { mountTmpfs } from "../support/disk.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { keepingLog } from "../support/quiet-log.ts";
 
@@ -320,10 +321,3 @@ function inFolderOfItsOwn(parent: string, i: number): string {
 }
 
 /** Undefined where mounting is not allowed. */
-function mountTmpfs(parent: string, options: string): (Disposable & { readonly path: string }) | undefined {
-  const path = join(parent, "disk");
-  mkdirSync(path);
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", path]);
-  if (mounted.status !== 0) return undefined;
-  return { path, [Symbol.dispose]: () => void spawnSync("umount", ["-l", path]) };
-}

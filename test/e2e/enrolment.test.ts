@@ -1,5 +1,7 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createRegionSigner } from "../../lab/certificates.ts";
 import type { LabInstance } from "../../lab/instance.ts";
@@ -69,6 +71,40 @@ test("a document signed with a key that is not AWS's", async () => {
   const signer = await createRegionSigner(region);
   const instance = await lab.launch(plans[6], { signer });
   await untilCondition(instance, "enrol.document-forged");
+});
+
+test("an OTP of another connector, on an instance that is in this one", async () => {
+  const { admin } = lab.controller;
+  const dns = { primary: "172.18.0.2" };
+  const body = { name: "other", hosting: "aws", mode: "active-active", region, dns } as const;
+  await admin.call("connector.create", { body });
+  const otp = await lab.createOtp("other");
+  // Its own keys, as they were before it knew that it is in.
+  const { enrolment: _, ...identity } = JSON.parse(readFileSync(identityOf(good.stateFolder), "utf8"));
+  const stateFolder = join(folder.path, "instance-8", "state");
+  mkdirSync(stateFolder, { recursive: true });
+  writeFileSync(identityOf(stateFolder), JSON.stringify(identity), { mode: 0o600 });
+  const instance = await lab.launch(plans[7], { otp, ec2: good.ec2 });
+  await untilCondition(instance, "enrol.other-connector");
+});
+
+const identityOf = (stateFolder: string) => join(stateFolder, "identity.json");
+
+test("an OTP that would do, on an instance that is in already: its document, under a key that is not its own", async () => {
+  const instance = await lab.launch(plans[8], { ec2: { instanceId: good.ec2.instanceId } });
+  await untilCondition(instance, "enrol.document-replayed");
+});
+
+test("a clock that is off by an hour", async () => {
+  const preload = join(folder.path, "an-hour-ahead.mjs");
+  writeFileSync(preload, "const now = Date.now;\nDate.now = () => now() + 3_600_000;\n");
+  const env = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` };
+  const instance = await lab.launch(plans[9], { env });
+  await untilCondition(instance, "enrol.clock-skew");
+  const { output, code } = await connector("status", "--socket", instance.socket);
+  expect(code).toBe(1);
+  expect(output).toMatch(/seconds 3[56]\d\d/);
+  expect(output).toContain("Amazon Time Sync Service");
 });
 
 test("the instance that did nothing wrong is not disturbed, and no log holds a secret", async () => {

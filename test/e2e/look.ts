@@ -28,14 +28,14 @@ export async function untilCondition(instance: LabInstance, code: string): Promi
         shown = (await look(instance, "status"))?.conditions.map((condition) => condition.code) ?? [];
         return shown.includes(code);
       },
-      20_000,
+      40_000,
     );
   } catch (error) {
     throw new Error(`${instance.process.name} shows ${JSON.stringify(shown)}, not ${code}`, { cause: error });
   }
 }
 
-export async function untilActive(lab: Lab, deadlineMs = 20_000): Promise<void> {
+export async function untilActive(lab: Lab, deadlineMs = 40_000): Promise<void> {
   let lacks: unknown;
   try {
     await until(
@@ -65,6 +65,13 @@ export async function places(lab: Lab): Promise<Map<string, string>> {
 /** Runs the operator's command line. */
 export function connector(...args: string[]) {
   return run(scripts.cli, ...args);
+}
+
+/** Runs the administrator's command line on the lab's controller. */
+export function controllerCli({ controller }: Lab, ...args: string[]) {
+  const { url, caFile, tokenFile } = controller;
+  const connection = ["--controller", url, "--ca-file", caFile, "--token-file", tokenFile];
+  return run(scripts.controller, ...args, ...connection);
 }
 
 export function run(
