@@ -1,3 +1,4 @@
+import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { SqliteDatabase, SqliteStatement } from "kysely";
 import { Failure } from "../../protocol/failures.ts";
@@ -9,6 +10,8 @@ import { Failure } from "../../protocol/failures.ts";
 export function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
+    // Whatever folder the operator made: names of users and hashes of secrets are in it. Its log gets the same mode.
+    closeSync(openSync(path, "a", 0o640));
     database = new DatabaseSync(path, { timeout: 5000 });
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
@@ -27,7 +30,10 @@ export function writeFailure(error: unknown): Failure {
   const result = resultCode(error);
   const facts = { problem: String((error as Error).message).slice(0, 200) };
   if (result === sqliteFull) return new Failure("store.full", facts, error);
-  if (result === sqliteReadOnly || result === sqlitePermission) {
+  const system = (error as NodeJS.ErrnoException).code;
+  if (system === "ENOSPC" || system === "EDQUOT") return new Failure("store.full", facts, error);
+  const isRefused = system === "EROFS" || system === "EACCES" || system === "EPERM";
+  if (isRefused || result === sqliteReadOnly || result === sqlitePermission) {
     return new Failure("store.read-only", facts, error);
   }
   return new Failure("store.failing", facts, error);

@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
@@ -222,6 +222,14 @@ describe("the SQLite store", () => {
     await using store = openStore(path);
     await store.load();
     expect(statSync(path).mode & 0o007).toBe(0);
+    // Also where the operator made the folder, and open to all.
+    const open = join(folder.path, "open");
+    mkdirSync(open, { mode: 0o755 });
+    await using other = openStore(open);
+    await other.load();
+    for (const name of ["controller.db", "controller.db-wal", "controller.db-shm"]) {
+      expect(statSync(join(open, name)).mode & 0o007, name).toBe(0);
+    }
     chmodSync(path, 0o700);
   });
 });

@@ -72,7 +72,8 @@ function instance(argv: Argv, { world, choose }: Cli): Argv {
         choose(() =>
           ask(world, o, "instance.resume", { params: { instance: o.name } }, ({ status }) =>
             status === "Draining"
-              ? `${o.name} still drains for another reason: connector-controller instance show ${o.name}`
+              ? `The drain that was asked for here has ended. ${o.name} has not said yet that it takes new sessions;\n` +
+                `if it still does not, something else drains it: connector-controller instance show ${o.name}`
               : `${o.name} takes new sessions when it is Active.`,
           ),
         ),
