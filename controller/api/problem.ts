@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Failure, type FailureCode } from "../../protocol/failures.ts";
+import { ManyProblems } from "../core/problem.ts";
 
 /** One thing that is wrong with a request. */
 export const Problem = z.object({
@@ -23,16 +24,10 @@ export const ErrorBody = z.object({
 export type ErrorBody = z.infer<typeof ErrorBody>;
 
 /** A request that does not have its schema's shape, with every problem it has. */
-export class InvalidRequest extends Failure {
-  readonly problems: readonly Problem[];
-
+export class InvalidRequest extends ManyProblems {
   constructor(problems: readonly Problem[]) {
     const field = problems[0]?.field ?? "";
-    super("admin.invalid", {
-      ...(field === "" ? {} : { field }),
-      ...(problems.length > 1 ? { problems: problems.length } : {}),
-    });
-    this.problems = problems;
+    super("admin.invalid", problems, field === "" ? {} : { field });
   }
 }
 
@@ -42,7 +37,7 @@ export function errorBody(failure: Failure): ErrorBody {
     message: failure.message,
     hint: failure.hint,
     facts: { ...failure.facts },
-    ...(failure instanceof InvalidRequest ? { problems: [...failure.problems] } : {}),
+    ...(failure instanceof ManyProblems ? { problems: [...failure.problems] } : {}),
   };
 }
 

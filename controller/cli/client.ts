@@ -4,6 +4,7 @@ import { Failure, failed, isFailureCode, type Result, success } from "../../prot
 import { isTlsError, readAnswer } from "../../protocol/node/network.ts";
 import { type Answer, type Asked, type EndpointName, endpointOf } from "../api/endpoints.ts";
 import { ErrorBody, InvalidRequest } from "../api/problem.ts";
+import { ManyProblems } from "../core/problem.ts";
 import type { Connection } from "./connection.ts";
 
 const bounds = { answerBytesMax: 64 * 1024 * 1024, answerMs: 35_000 } as const;
@@ -92,6 +93,7 @@ function refusal(json: unknown, response: IncomingMessage): Result<never> {
   if (problems !== undefined && code === "admin.invalid") {
     return { ok: false, failure: new InvalidRequest(problems) };
   }
+  if (problems !== undefined) return { ok: false, failure: new ManyProblems(code, problems) };
   const wait = response.headers["retry-after"];
   return {
     ok: false,

@@ -1,7 +1,11 @@
 import { awsLengthProblem, overlaps, type Prefix, parsePrefix } from "../../protocol/address.ts";
-import { failed, type Result, success } from "../../protocol/failures.ts";
+import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import type { InstancePools, PoolRanges } from "./admin.ts";
+import { ManyProblems } from "./problem.ts";
 import type { ConnectorRow, InstanceRow } from "./rows.ts";
+
+/** A refusal names everything that is wrong, but not without end. */
+const problemsMax = 32;
 
 /**
  * The pools of one instance, checked before they are stored: each prefix canonical and of a length AWS assigns, no
@@ -19,34 +23,61 @@ export function checkPools(
     .filter(({ id }) => id !== instance.id)
     .flatMap((other) => prefixesOf(other.pools, other.name));
   const checked: Record<string, PoolRanges> = {};
+  const faults: Fault[] = [];
   for (const [pool, ranges] of Object.entries(pools)) {
     if (!known.has(pool)) {
       const names = [...known].join(", ") || "none";
-      return failed("admin.invalid", {
-        field: `pools.${pool}`,
-        problem: `pools of this connector: ${names}`,
-      });
+      const facts = { field: `pools.${pool}`, problem: `pools of this connector: ${names}` };
+      faults.push({ field: pool, value: undefined, failure: new Failure("admin.invalid", facts) });
     }
     for (const family of ["ipv4", "ipv6"] as const) {
-      for (const text of ranges[family]) {
-        const prefix = checkPrefix(text, family, connector);
-        if (!prefix.ok) return prefix;
-        const clash = taken.find((other) => overlaps(other.prefix, prefix.value));
-        if (clash !== undefined) {
-          const { instance: where, pool: whose } = clash;
-          return failed("prefix.overlap", {
-            prefix: text,
-            with: clash.prefix.text,
-            instance: where,
-            pool: whose,
-          });
-        }
-        taken.push({ prefix: prefix.value, instance: instance.name, pool });
+      for (const [i, text] of ranges[family].entries()) {
+        const prefix = checkRange(text, family, connector, taken);
+        if (prefix.ok) taken.push({ prefix: prefix.value, instance: instance.name, pool });
+        else faults.push({ field: `${pool}.${family}.${i}`, value: text, failure: prefix.failure });
       }
     }
     if (ranges.ipv4.length + ranges.ipv6.length > 0) checked[pool] = { ipv4: ranges.ipv4, ipv6: ranges.ipv6 };
   }
-  return success(checked);
+  const [first, ...more] = faults;
+  if (first === undefined) return success(checked);
+  return { ok: false, failure: more.length === 0 ? first.failure : allOf(first, more) };
+}
+
+interface Fault {
+  readonly field: string;
+  readonly value: string | undefined;
+  readonly failure: Failure;
+}
+
+function allOf(first: Fault, more: readonly Fault[]): Failure {
+  const problems = [first, ...more].map(({ field, value, failure }) => ({
+    field,
+    ...(value === undefined ? {} : { value }),
+    problem: `${failure.message} [${failure.code}]`,
+    fix: failure.hint,
+  }));
+  return new ManyProblems(first.failure.code, problems.slice(0, problemsMax));
+}
+
+interface Taken {
+  readonly prefix: Prefix;
+  readonly instance: string;
+  readonly pool: string;
+}
+
+function checkRange(
+  text: string,
+  family: "ipv4" | "ipv6",
+  connector: ConnectorRow,
+  taken: readonly Taken[],
+): Result<Prefix> {
+  const prefix = checkPrefix(text, family, connector);
+  if (!prefix.ok) return prefix;
+  const clash = taken.find((other) => overlaps(other.prefix, prefix.value));
+  if (clash === undefined) return prefix;
+  const { instance, pool } = clash;
+  return failed("prefix.overlap", { prefix: text, with: clash.prefix.text, instance, pool });
 }
 
 /** Whether stored pools would still be right under another rule for IPv6 ranges. */
@@ -73,10 +104,7 @@ function checkPrefix(text: string, family: "ipv4" | "ipv6", connector: Connector
   return problem === undefined ? prefix : { ok: false, failure: problem };
 }
 
-function prefixesOf(
-  pools: Readonly<Record<string, PoolRanges>>,
-  instance: string,
-): { prefix: Prefix; instance: string; pool: string }[] {
+function prefixesOf(pools: Readonly<Record<string, PoolRanges>>, instance: string): Taken[] {
   return Object.entries(pools).flatMap(([pool, { ipv4, ipv6 }]) =>
     [...ipv4, ...ipv6].flatMap((text) => {
       const prefix = parsePrefix(text);

@@ -44,6 +44,27 @@ describe("a pool is refused", () => {
     expect(h.views.instances().flatMap(({ userGroupAssociations }) => userGroupAssociations)).toEqual([]);
   });
 
+  test("with everything that is wrong, not the first of it", () => {
+    const { h, names } = setUp();
+    const pools = {
+      Pool1: { ipv4: ["10.0.1.33/28", "10.0.1.64/28"], ipv6: ["2001:db8::/81"] },
+      Pool3: { ipv4: ["10.0.1.64/28"], ipv6: [] },
+    };
+    const answer = h.ask({ command: "instance.pools.set", instance: names[0] ?? "", pools });
+    expect(answer).toMatchObject({
+      ok: false,
+      failure: {
+        code: "prefix.host-bits",
+        problems: [
+          { field: "Pool1.ipv4.0", value: "10.0.1.33/28", problem: expect.stringContaining("10.0.1.32/28") },
+          { field: "Pool1.ipv6.0", problem: expect.stringContaining("[prefix.length]") },
+          { field: "Pool3", problem: expect.stringContaining("pools of this connector: Pool1, Pool2") },
+          { field: "Pool3.ipv4.0", problem: expect.stringContaining("[prefix.overlap]") },
+        ],
+      },
+    });
+  });
+
   test("when the other instance has the prefix, and the refusal names that instance and its pool", () => {
     const { set, names } = setUp();
     expect(set(0, ["10.0.1.16/28"], ["2001:db8:1::/80"], "Pool2").ok).toBe(true);

@@ -53,6 +53,14 @@ test("pools that cannot be: the controller refuses them, with the reason and wha
     expect(answers[i]?.errors, range).toContain(`[${code}]`);
     expect(answers[i]?.errors, range).toContain(said);
   }
+  const all = refusals.map(([range]) => range.replace("Pool1=", "")).join();
+  const together = await controllerCli(lab, "instance", "pools", "set", name, `Pool1=${all}`);
+  for (const [range, code] of refusals) {
+    const line = together.errors
+      .split("\n")
+      .find((text) => text.includes(`"${range.replace("Pool1=", "")}"`));
+    expect(line, range).toContain(`[${code}]`);
+  }
   expect(await places(lab)).toEqual(before);
 });
 
