@@ -28,7 +28,7 @@ export function hints(lab: Lab): string {
   return [
     "How to look further, from another terminal in the same folder:",
     line("An instance", `npm run -s connector -- status --socket ${quoted(first.socket)}`),
-    line("then", `. ${quoted(environmentFile(lab))}    # where everything is, for the lines below`),
+    line("then", `. ${quoted(environmentFile(lab))}    # for the lines below`),
     ...lines.map(([name = "", text = ""]) => line(name, text)),
   ].join("\n");
 }

@@ -40,7 +40,7 @@ export async function startLab(
 async function configure(lab: Lab, instance: LabInstance, { say = () => {} }: LabOptions): Promise<void> {
   try {
     const { name } = await lab.configurePools(instance);
-    say(`${name} enrolled, its prefixes assigned and its pools configured`);
+    say(`${name} enrolled, prefixes assigned, pools configured`);
   } catch (error) {
     if ((error as Error).name !== "AbortError")
       say(`instance ${instance.plan.ordinal}: ${(error as Error).message}`);
