@@ -29,6 +29,8 @@ export class DataPathRecorder implements DataPath {
 
   async activity(): Promise<ReadonlyMap<string, number>> {
     const { monotonicMs } = this.#clock();
-    return new Map(this.#plan?.peers.map(({ session }) => [session, monotonicMs]));
+    const heard = new Map<string, number>();
+    for (const { session } of this.#plan?.peers ?? []) heard.set(session, monotonicMs);
+    return heard;
   }
 }

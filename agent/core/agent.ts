@@ -91,7 +91,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
         break;
       case "activityRead":
         if (dataPath.activityRead(input.effectId, now)) {
-          this.#lease({ kind: "seen", sessions: [...input.seen] }, now);
+          this.#lease({ kind: "seen", sessions: input.seen }, now);
         }
         break;
       case "verify":

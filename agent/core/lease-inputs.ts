@@ -25,7 +25,7 @@ export type LeaseInput =
       readonly snapshot: boolean;
     }
   /** When each session's device was last heard, monotonic ms: renews the lease. */
-  | { readonly kind: "seen"; readonly sessions: readonly (readonly [id: string, atMonotonicMs: number])[] }
+  | { readonly kind: "seen"; readonly sessions: Iterable<readonly [id: string, atMonotonicMs: number]> }
   | { readonly kind: "stored"; readonly effectId: number }
   | { readonly kind: "storeFailed"; readonly effectId: number; readonly why: FailureCode }
   | { readonly kind: "tick" };

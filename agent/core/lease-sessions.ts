@@ -68,7 +68,7 @@ export class LeaseSessions {
     if (input.snapshot && input.from === "controller") this.#coolUnclaimed(now);
   }
 
-  seen(sessions: readonly (readonly [id: string, atMonotonicMs: number])[], now: Instant): void {
+  seen(sessions: Iterable<readonly [id: string, atMonotonicMs: number]>, now: Instant): void {
     for (const [id, atMs] of sessions) {
       const session = this.#sessions.get(id);
       if (session === undefined) continue;

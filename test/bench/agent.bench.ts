@@ -23,7 +23,8 @@ const ipv6 = "2600:1f18:2a89:703:1::/80";
  */
 export async function run(size: Size): Promise<BenchResult> {
   const starts = size === "full" ? 5 : 1;
-  const idleMs = size === "full" ? 5_000 : 200;
+  // The devices' signs of life are read every 15 s: idling is at least one such period.
+  const idleMs = size === "full" ? 30_000 : 200;
   // V8 tidies up some eight seconds after a burst, once: that is not idling.
   const settleMs = size === "full" ? 10_000 : 100;
   const counts = size === "full" ? [0, 1_400, 10_000] : [0, 20];
