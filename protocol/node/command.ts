@@ -22,7 +22,11 @@ export function commandRunner(inside: readonly string[] = []): Run {
   return (argv, options = {}) => runOnce([...inside, ...argv], argv, options);
 }
 
-function runOnce(full: readonly string[], shown: readonly string[], options: CommandOptions): Promise<Result<string>> {
+function runOnce(
+  full: readonly string[],
+  shown: readonly string[],
+  options: CommandOptions,
+): Promise<Result<string>> {
   const { promise, resolve } = Promise.withResolvers<Result<string>>();
   const [file = "", ...args] = full;
   const fail = (error: string, cause?: unknown) =>
@@ -52,7 +56,7 @@ function runOnce(full: readonly string[], shown: readonly string[], options: Com
   child.on("close", (code, signal) => {
     clearTimeout(timer);
     if (code === 0) resolve(success(stdout.text()));
-    else fail(firstLine(stderr.text()) || (signal === null ? `exit code ${code}` : `ended by ${signal}`));
+    else fail(oneLine(stderr.text()) || (signal === null ? `exit code ${code}` : `ended by ${signal}`));
   });
   // A child that ends without reading is told of by its exit code.
   child.stdin.on("error", () => undefined);
@@ -72,6 +76,10 @@ function collect(stream: NodeJS.ReadableStream, bytesMax: number, onTooLong: () 
   return { text: () => Buffer.concat(chunks).toString("utf8") };
 }
 
-function firstLine(text: string): string {
-  return text.trim().split("\n", 1)[0]?.slice(0, 200) ?? "";
+/** What it said, with all its lines: the second one of `ip -batch` tells which command it was. */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replaceAll(/\s*\n\s*/g, "; ")
+    .slice(0, 300);
 }
