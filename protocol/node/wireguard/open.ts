@@ -15,6 +15,8 @@ export interface WireguardOptions {
   readonly log: Logger;
   /** The interface was lost and is there again, empty: everything must be set again. */
   readonly onMade?: () => void;
+  /** How long a request to wireguard-go may take before it counts as hanging; ten seconds when not given. */
+  readonly answerWithinMs?: number;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface WireguardOptions {
  * that stays: that is `ensure`.
  */
 export async function openWireguard(options: WireguardOptions): Promise<Result<WireguardInterface>> {
-  const { name, inside = [], log, onMade = () => undefined } = options;
+  const { name, inside = [], onMade = () => undefined } = options;
   const run = commandRunner(inside);
   const backend = await chooseBackend(options, run);
   if (!backend.ok) return backend;
@@ -30,7 +32,7 @@ export async function openWireguard(options: WireguardOptions): Promise<Result<W
     case "kernel":
       return success(new KernelWireguard(name, run));
     case "userspace":
-      return success(new UserspaceWireguard({ name, run, inside, log, onMade }));
+      return success(new UserspaceWireguard({ ...options, run, inside, onMade }));
   }
 }
 

@@ -17,9 +17,11 @@ const answerWithinMs = 10_000;
 /** Userspace WireGuard by its control socket; a connection for each request, so that an error leaves nothing behind. */
 export class UapiControl implements WireguardControl {
   readonly #path: string;
+  readonly #withinMs: number;
 
-  constructor(path: string) {
+  constructor(path: string, withinMs = answerWithinMs) {
     this.#path = path;
+    this.#withinMs = withinMs;
   }
 
   async apply(change: WireguardChange): Promise<Result<void>> {
@@ -59,7 +61,7 @@ export class UapiControl implements WireguardControl {
     };
     const fail = (error: string, cause?: unknown) =>
       end(failed("datapath.failing", { command, error }, cause));
-    const timer = setTimeout(() => fail(`no answer within ${answerWithinMs} ms`), answerWithinMs);
+    const timer = setTimeout(() => fail(`no answer within ${this.#withinMs} ms`), this.#withinMs);
     socket.setEncoding("latin1");
     socket.on("connect", () => socket.write(request));
     socket.on("data", (text: string) => {

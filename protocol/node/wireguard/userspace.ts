@@ -32,6 +32,8 @@ export interface UserspaceOptions {
   readonly log: Logger;
   /** The process ended and a new one runs, empty: everything must be set again. */
   readonly onMade: () => void;
+  /** How long a request may take. */
+  readonly answerWithinMs?: number | undefined;
 }
 
 /** An interface carried by wireguard-go: started here, started anew when it ends, adopted when it runs already. */
@@ -48,7 +50,7 @@ export class UserspaceWireguard implements WireguardInterface {
   constructor(options: UserspaceOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#control = new UapiControl(controlSocketOf(options.name));
+    this.#control = new UapiControl(controlSocketOf(options.name), options.answerWithinMs);
   }
 
   async ensure(): Promise<Result<"made" | "adopted">> {

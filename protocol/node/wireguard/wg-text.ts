@@ -16,8 +16,8 @@ export function configurationText(change: WireguardChange): string {
   const peers = change.set.map(({ publicKey, allowedIps, endpoint, keepaliveS }) => [
     "[Peer]",
     `PublicKey = ${base64OfKey(publicKey)}`,
-    // `wg` always replaces the list. One without a value is an empty one.
-    `AllowedIPs = ${allowedIps.join(", ")}`,
+    // A section replaces the peer's whole list; without this line by an empty one.
+    ...(allowedIps.length === 0 ? [] : [`AllowedIPs = ${allowedIps.join(", ")}`]),
     ...(endpoint === undefined ? [] : [`Endpoint = ${endpoint}`]),
     ...(keepaliveS === undefined ? [] : [`PersistentKeepalive = ${keepaliveS === 0 ? "off" : keepaliveS}`]),
   ]);

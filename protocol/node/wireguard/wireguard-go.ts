@@ -13,6 +13,7 @@ import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failed, type Result, success } from "../../failures.ts";
+import { readFileIfThere } from "../files.ts";
 import { controlSocketOf, type UapiControl } from "./uapi.ts";
 
 /** The process behind one interface: finding, starting and killing it. */
@@ -58,15 +59,19 @@ export async function startWireguardGo(
   child.once("error", (error: NodeJS.ErrnoException) => {
     ended = error.code === "ENOENT" ? `${file} is not installed` : error.message;
   });
-  child.once("exit", (code, signal) => {
+  const onExit = (code: number | null, signal: string | null) => {
     ended ??= lastWords(path) ?? `ended with ${signal ?? `exit code ${code}`}`;
-  });
+  };
+  child.once("exit", onExit);
   child.unref();
 
   const deadlineMs = performance.now() + startWithinMs;
   while (ended === undefined) {
     const watch = await control.watch().catch(() => undefined);
-    if (watch !== undefined) return success(watch);
+    if (watch !== undefined) {
+      child.off("exit", onExit);
+      return success(watch);
+    }
     if (performance.now() > deadlineMs) {
       child.kill("SIGKILL");
       return fail(`no control socket within ${startWithinMs} ms`);
@@ -109,6 +114,6 @@ export function forgetFiles(name: string): void {
 
 /** What it said last: its own errors, or those of who should have started it. Not the box about the kernel's module. */
 function lastWords(path: string): string | undefined {
-  const lines = readFileSync(path, "utf8").slice(-4096).split("\n");
+  const lines = (readFileIfThere(path) ?? "").slice(-4096).split("\n");
   return lines.findLast((line) => line !== "" && !/^[┌│└]/.test(line))?.slice(0, 200);
 }
