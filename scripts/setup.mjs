@@ -16,6 +16,10 @@ const debianPackages = {
   openssl: "openssl",
   "cloud-init": "cloud-init",
   prlimit: "util-linux",
+  ip: "iproute2",
+  nft: "nftables",
+  dnsmasq: "dnsmasq-base",
+  ping: "iputils-ping",
 };
 
 /** Installs the npm packages when the lock file is newer than what is installed. Exits with a reason on failure. */
