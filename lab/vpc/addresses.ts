@@ -55,7 +55,7 @@ export function applicationAddresses(ordinal: number): Addresses {
 /** In 198.18.0.0/15, set apart for tests of networks (RFC 2544), and in 2001:db8::/32 (RFC 3849). */
 export function deviceAddresses(ordinal: number): Addresses {
   check(ordinal, 60_000);
-  const number = ordinal + 255;
+  const number = ordinal + 256;
   return {
     ipv4: `198.18.${Math.floor(number / 256)}.${number % 256}`,
     ipv6: `2001:db8:1::${number.toString(16)}`,
