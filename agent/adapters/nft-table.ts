@@ -4,7 +4,7 @@ import type { Firewall } from "../core/firewall.ts";
 import { driftOf, driftText } from "../core/firewall-drift.ts";
 import type { HeldFirewall } from "../core/firewall-held.ts";
 import { ageText } from "../core/firewall-learned.ts";
-import { type Carried, changeText, tableText } from "../core/firewall-text.ts";
+import { type Carried, changeText, isSameButUsers, tableText } from "../core/firewall-text.ts";
 import type { Nft } from "./nft.ts";
 
 /** What stands in the kernel by our hand: the plan, and how nft listed it right afterwards. */
@@ -23,6 +23,8 @@ export class NftTable {
   readonly #nft: Nft;
   readonly #log: Logger;
   #applied: Applied | undefined;
+  /** A difference was found that is not written over yet. */
+  #isSuspect = false;
   /** As last read: given back when somebody deletes the table. */
   #carried: Carried = { counters: new Map(), learned: new Map() };
   #busy: Promise<unknown> = Promise.resolve();
@@ -32,7 +34,11 @@ export class NftTable {
     this.#log = options.log;
   }
 
-  /** Writes the plan and reads it back. A difference that is found is written over once, then it is a failure. */
+  /**
+   * Writes the plan and reads it back. A difference that is found is written over once, then it is a failure. Users that
+   * come and go are not read back: the kernel takes a transaction whole or not at all, in a hundredth of the time that
+   * a listing of 10,000 takes, and what others change is for `drift` to find.
+   */
   apply(wanted: Firewall): Promise<Result<void>> {
     return this.#inTurn(() => this.#bring(wanted));
   }
@@ -84,7 +90,12 @@ export class NftTable {
   async #change(applied: Applied, wanted: Firewall): Promise<Result<void>> {
     const text = changeText(applied.firewall, wanted);
     const written = text === undefined ? success(undefined) : await this.#nft.apply(text);
-    return written.ok ? this.#confirm(wanted, unchanged(applied, wanted)) : written;
+    if (!written.ok) return written;
+    if (text === undefined || this.#isSuspect || !isSameButUsers(applied.firewall, wanted)) {
+      return this.#confirm(wanted, unchanged(applied, wanted));
+    }
+    this.#applied = { ...applied, firewall: wanted };
+    return success(undefined);
   }
 
   async #confirm(wanted: Firewall, before: HeldFirewall | undefined): Promise<Result<void>> {
@@ -97,9 +108,13 @@ export class NftTable {
   async #compare(wanted: Firewall, before: HeldFirewall | undefined): Promise<Result<readonly string[]>> {
     const held = await this.#nft.read();
     if (!held.ok) return held;
-    if (held.value === undefined) return success(["table inet connector is missing"]);
+    if (held.value === undefined) {
+      this.#isSuspect = true;
+      return success(["table inet connector is missing"]);
+    }
     this.#keep(held.value);
     const drift = driftOf(wanted, held.value, before);
+    this.#isSuspect = drift.length > 0;
     if (drift.length === 0) this.#applied = { firewall: wanted, held: held.value };
     return success(drift);
   }

@@ -7,24 +7,26 @@ import { type HeldFirewall, readHeld } from "../core/firewall-held.ts";
 /** Comments on chains, and listings as JSON that have every element: the oldest that was seen to have all of it. */
 const versionMin = [1, 0, 4] as const;
 /** 10,000 users are read in 0.3 s and written in 0.2 s on two cores. */
-const timeoutMs = 10_000;
+const defaultTimeoutMs = 10_000;
 
 /** The command `nft`, and of all that it can only what concerns table `inet connector`. */
 export class Nft {
   readonly #run: Run;
   readonly #folder: string;
+  readonly #timeoutMs: number;
   #files = 0;
 
   /** `folder` holds the texts while they are applied; nobody else may be able to write there. */
-  constructor(options: { run: Run; folder: string }) {
+  constructor(options: { run: Run; folder: string; timeoutMs?: number }) {
     this.#run = options.run;
     this.#folder = options.folder;
+    this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   }
 
   /** `1.0.6`, or why this host's nft cannot be used. */
   async version(): Promise<Result<string>> {
     const command = "nft --version";
-    const answer = await this.#run(["nft", "--version"], { timeoutMs });
+    const answer = await this.#run(["nft", "--version"], { timeoutMs: this.#timeoutMs });
     if (!answer.ok) return answer;
     const found = /\bv(\d+)\.(\d+)\.(\d+)/.exec(answer.value)?.slice(1).map(Number);
     if (found === undefined)
@@ -43,7 +45,7 @@ export class Nft {
     const path = join(this.#folder, `firewall-${process.pid}-${this.#files++}.nft`);
     try {
       writeFileSync(path, text, { mode: 0o600, flag: "wx" });
-      const done = await this.#run(["nft", "-f", path], { timeoutMs });
+      const done = await this.#run(["nft", "-f", path], { timeoutMs: this.#timeoutMs });
       return done.ok ? success(undefined) : done;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? "unknown";
@@ -55,22 +57,19 @@ export class Nft {
 
   /** The table as the kernel holds it; undefined when there is none. */
   async read(): Promise<Result<HeldFirewall | undefined>> {
-    const answer = await this.#run(["nft", "-j", "list", "table", "inet", "connector"], { timeoutMs });
+    const answer = await this.#run(["nft", "-j", "list", "table", "inet", "connector"], {
+      timeoutMs: this.#timeoutMs,
+    });
     if (answer.ok) return readHeld(answer.value);
-    return /No such file or directory/.test(String(answer.failure.facts.error)) && !isMissingCommand(answer)
-      ? success(undefined)
-      : answer;
+    // With its own first word: whoever cannot find the command says the rest too.
+    const isMissing = /^Error: No such file or directory/.test(String(answer.failure.facts.error));
+    return isMissing ? success(undefined) : answer;
   }
 
   /** Takes the table away, for an instance that leaves for good. Fine when there is none. */
   remove(): Promise<Result<void>> {
     return this.apply("add table inet connector\ndelete table inet connector\n");
   }
-}
-
-/** `ip netns exec` says the same of a command that is missing as nft says of a table. */
-function isMissingCommand(answer: Result<unknown>): boolean {
-  return !answer.ok && /exec of "nft" failed/.test(String(answer.failure.facts.error));
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

@@ -62,6 +62,17 @@ export function changeText(from: Firewall, to: Firewall): string | undefined {
   return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
 }
 
+/** Whether only users come and go from one firewall to the next. */
+export function isSameButUsers(from: Firewall, to: Firewall): boolean {
+  return (
+    from.chains.size === to.chains.size &&
+    [...to.chains.values()].every((chain) => sameRules(from.chains.get(chain.name), chain)) &&
+    missingIn(from.counters, to.counters).length + missingIn(to.counters, from.counters).length === 0 &&
+    from.domains.size === to.domains.size &&
+    [...to.domains].every((domain) => from.domains.has(domain))
+  );
+}
+
 function counterLines(name: string, comment: string, counted?: HeldCounter): string[] {
   const { packets, bytes } = counted ?? { packets: 0, bytes: 0 };
   return [
