@@ -7,6 +7,11 @@ export interface ProcessOptions {
   readonly name: string;
   /** Script and arguments, for the Node that runs the lab. */
   readonly args: readonly string[];
+  /**
+   * What runs them instead of that Node. It must come to its program by exec(2) alone, as `ip netns exec` does: a
+   * child of its own would outlive the lab.
+   */
+  readonly command?: readonly [program: string, ...args: string[]];
   readonly env?: Readonly<Record<string, string>>;
   /** What it writes, both streams. */
   readonly logFile: string;
@@ -98,7 +103,8 @@ export class Process {
   #spawn(): void {
     this.#starts += 1;
     const output = openSync(this.logFile, "a", 0o600);
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", process.execPath, ...this.#options.args], {
+    const { command = [process.execPath], args } = this.#options;
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", ...command, ...args], {
       detached: true,
       stdio: ["ignore", output, output],
       env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...this.#options.env },

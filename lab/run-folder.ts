@@ -61,7 +61,7 @@ function ownerIn(folder: string): string | undefined {
 }
 
 /** A process id and when that process started (proc_pid_stat(5), field 22): ids are used again, the pair is not. */
-function ownerOf(pid: number): string | undefined {
+export function ownerOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];

@@ -16,6 +16,14 @@ const debianPackages = {
   openssl: "openssl",
   "cloud-init": "cloud-init",
   prlimit: "util-linux",
+  ip: "iproute2",
+  wg: "wireguard-tools",
+  "wireguard-go": "wireguard-go",
+  ping: "iputils-ping",
+  iperf3: "iperf3",
+  nft: "nftables",
+  conntrack: "conntrack",
+  dnsmasq: "dnsmasq-base",
 };
 
 /** Installs the npm packages when the lock file is newer than what is installed. Exits with a reason on failure. */

@@ -1,0 +1,168 @@
+import { failed, type Result, success } from "../../protocol/failures.ts";
+import { commandRunner } from "../../protocol/node/command.ts";
+import type { KeyPair } from "../../protocol/node/keys.ts";
+import type { Logger } from "../../protocol/node/log.ts";
+import { NetworkInterface } from "../../protocol/node/network-interface.ts";
+import { openWireguard, type WireguardOptions } from "../../protocol/node/wireguard/open.ts";
+import type { WireguardBackend, WireguardInterface } from "../../protocol/node/wireguard/port.ts";
+import { Secret } from "../../protocol/secret.ts";
+import type { Clock } from "../../protocol/time.ts";
+import { type WireguardPlan, type WireguardReading, wireguardChange } from "../../protocol/wireguard.ts";
+import { callBack, type TunnelPlan } from "../core/tunnel.ts";
+import { tunnelDrift } from "../core/tunnel-drift.ts";
+import { type SessionTraffic, TunnelTraffic } from "../core/tunnel-traffic.ts";
+
+export interface TunnelOptions extends Omit<WireguardOptions, "onMade"> {
+  readonly key: KeyPair;
+  readonly listenPort: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The interface was lost and is there again; the plan it had was applied to it with this result. */
+  readonly onRenewed: (result: Result<TunnelState>) => void;
+}
+
+/** What was read back. */
+export interface TunnelState {
+  /** The prefixes that are routed into the tunnel. */
+  readonly routes: readonly string[];
+  readonly peers: number;
+  /** How it differs from the plan; undefined when it does not. */
+  readonly drift: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+/**
+ * The instance's WireGuard interface with its routes: brought to a plan as a difference, read back, and brought there
+ * again when its process was lost. One thing is done at a time. Disposing leaves it carrying traffic.
+ */
+export class Tunnel implements Disposable {
+  readonly #options: TunnelOptions;
+  readonly #wireguard: WireguardInterface;
+  readonly #network: NetworkInterface;
+  readonly #traffic = new TunnelTraffic();
+  #plan: TunnelPlan | undefined;
+  /** Where peers were last heard. BOUNDED: one per peer of the last reading that had any. */
+  #endpoints: ReadonlyMap<string, string> = new Map();
+  /** What is done now; the next waits for it. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** The interface is adopted or chosen here, and made by the first `apply`. */
+  static async open(options: TunnelOptions): Promise<Result<Tunnel>> {
+    const holder: { tunnel?: Tunnel } = {};
+    const opened = await openWireguard({ ...options, onMade: () => holder.tunnel?.renew() });
+    if (!opened.ok) return opened;
+    holder.tunnel = new Tunnel(options, opened.value);
+    return success(holder.tunnel);
+  }
+
+  private constructor(options: TunnelOptions, wireguard: WireguardInterface) {
+    this.#options = options;
+    this.#wireguard = wireguard;
+    this.#network = new NetworkInterface(options.name, commandRunner(options.inside));
+  }
+
+  get backend(): WireguardBackend {
+    return this.#wireguard.backend;
+  }
+
+  /** Brings the interface to the plan and reads it back. What differs then is in the answer, not a failure. */
+  apply(plan: TunnelPlan): Promise<Result<TunnelState>> {
+    this.#plan = plan;
+    if (plan.contested.length > 0) {
+      const [first] = plan.contested;
+      this.#options.log.error(
+        { first, count: plan.contested.length },
+        "addresses of two devices, given to neither",
+      );
+    }
+    return this.#inTurn(() => this.#bring(plan));
+  }
+
+  /** Reads the interface and compares it with the plan applied last; changes nothing. */
+  compare(): Promise<Result<TunnelState>> {
+    return this.#inTurn(() => this.#compare());
+  }
+
+  /** What each session's device has sent and received, and when it was last heard. */
+  async traffic(): Promise<Result<ReadonlyMap<string, SessionTraffic>>> {
+    const reading = await this.#inTurn(() => this.#read());
+    if (!reading.ok) return reading;
+    return success(
+      this.#traffic.take(reading.value, this.#plan?.sessionsOf ?? new Map(), this.#options.clock()),
+    );
+  }
+
+  /** Ends the interface and everything that goes through it: when the instance leaves for good. */
+  remove(): Promise<Result<void>> {
+    this.#plan = undefined;
+    return this.#inTurn(() => this.#wireguard.remove());
+  }
+
+  [Symbol.dispose](): void {
+    this.#plan = undefined;
+    this.#wireguard[Symbol.dispose]();
+  }
+
+  renew(): void {
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    void this.#inTurn(() => this.#bring(plan)).then((result) => {
+      if (result.ok) this.#options.log.info({ peers: result.value.peers }, "the tunnel was set up anew");
+      else this.#options.log.warn({ ...result.failure.facts }, "the tunnel could not be set up anew");
+      this.#options.onRenewed(result);
+    });
+  }
+
+  async #bring(plan: TunnelPlan): Promise<Result<TunnelState>> {
+    const ensured = await this.#wireguard.ensure();
+    if (!ensured.ok) return ensured;
+    const held = await this.#read();
+    if (!held.ok) return held;
+    // An interface without a key has lost its memory, or never had one.
+    const lost = held.value.publicKey === undefined && this.#endpoints.size > 0;
+    const peers = lost ? callBack(plan.peers, this.#endpoints) : plan.peers;
+    const set = await this.#wireguard.apply(wireguardChange(held.value, this.#wanted(peers)));
+    if (!set.ok) return set;
+    const routed = await this.#network.apply(plan.network);
+    if (!routed.ok) return routed;
+    return lost ? this.#bring(plan) : this.#compare();
+  }
+
+  async #compare(): Promise<Result<TunnelState>> {
+    const plan = this.#plan;
+    const wireguard = await this.#read();
+    if (!wireguard.ok) return wireguard;
+    const network = await this.#network.read();
+    if (!network.ok) return network;
+    if (plan === undefined) return failed("datapath.failing", { error: "the tunnel has no plan" });
+    const held = { wireguard: wireguard.value, network: network.value };
+    const wanted = { wireguard: this.#wanted(plan.peers), network: plan.network };
+    return success({
+      routes: network.value.routes.map(({ to }) => to),
+      peers: wireguard.value.peers.size,
+      drift: tunnelDrift(this.#options.name, held, wanted),
+    });
+  }
+
+  async #read(): Promise<Result<WireguardReading>> {
+    const reading = await this.#wireguard.read();
+    if (reading.ok && reading.value.peers.size > 0) {
+      this.#endpoints = new Map(
+        [...reading.value.peers.values()].flatMap(({ publicKey, endpoint }) =>
+          endpoint === undefined ? [] : [[publicKey, endpoint] as const],
+        ),
+      );
+    }
+    return reading;
+  }
+
+  #wanted(peers: TunnelPlan["peers"]): WireguardPlan {
+    const { key, listenPort } = this.#options;
+    return { privateKey: new Secret(key.privateKey), publicKey: key.publicKey, listenPort, peers };
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}

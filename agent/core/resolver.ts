@@ -1,0 +1,92 @@
+import type { DnsServers, ResourceSpec } from "../../protocol/specs.ts";
+import { domainsOf } from "./firewall.ts";
+import type { TunnelEnd } from "./firewall-groups.ts";
+import { learnedForMs, learnedSets } from "./firewall-learned.ts";
+
+/** dnsmasq as the resolver that devices ask: its two files. */
+export interface ResolverFiles {
+  /** Read when it starts: a change of this text takes a restart. */
+  readonly config: string;
+  /** The servers it asks, in order: read again on SIGHUP, and no query is lost by that. */
+  readonly servers: string;
+}
+
+export interface ResolverPlace {
+  readonly tunnel: TunnelEnd;
+  /** Where `servers` will stand, and where dnsmasq writes its process id. */
+  readonly serversFile: string;
+  readonly pidFile: string;
+  /** Whom dnsmasq becomes when it is started as root. */
+  readonly user: string;
+}
+
+/** BOUNDED: cached answers, and queries that wait for an upstream's answer. */
+const cacheSize = 10_000;
+const waitingMax = 1_000;
+
+/**
+ * No line life time is handed out that outlives what the firewall knows (`learnedForMs`). Upstreams are asked strictly
+ * in order: each query goes to the first, and where that does not answer, the device's own repetition of it goes to the
+ * next (dnsmasq 2.90, measured; it keeps no clock of its own). Asking all at once would be faster, and would let a
+ * secondary that knows less answer while the primary works.
+ */
+export function resolverFiles(
+  dns: DnsServers,
+  resources: Iterable<ResourceSpec>,
+  place: ResolverPlace,
+  silent: ReadonlySet<string> = new Set(),
+): ResolverFiles {
+  const { ipv4, ipv6 } = place.tunnel;
+  const listen = [ipv4, ipv6].filter((address) => address !== undefined);
+  const ttlMax = learnedForMs / 1000;
+  const config = [
+    "keep-in-foreground",
+    `pid-file=${place.pidFile}`,
+    `user=${place.user}`,
+    "log-facility=-",
+    `listen-address=${listen.join(",")}`,
+    "bind-dynamic",
+    "no-hosts",
+    "no-resolv",
+    "no-poll",
+    `servers-file=${place.serversFile}`,
+    "strict-order",
+    `cache-size=${cacheSize}`,
+    `dns-forward-max=${waitingMax}`,
+    `max-ttl=${ttlMax}`,
+    `max-cache-ttl=${ttlMax}`,
+    "edns-packet-max=1232",
+    ...setLines([...domainsOf(resources)]),
+    "",
+  ].join("\n");
+  return { config, servers: serverLines(serversOf(dns), silent) };
+}
+
+/** The servers of a connector in the order in which they are asked: the primary's addresses, then the secondary's. */
+export function serversOf(dns: DnsServers): string[] {
+  return [dns.primary, dns.primaryIpv6, dns.secondary, dns.secondaryIpv6].filter(
+    (address) => address !== undefined,
+  );
+}
+
+function serverLines(servers: readonly string[], silent: ReadonlySet<string>): string {
+  const answering = servers.filter((server) => !silent.has(server));
+  const last = servers.filter((server) => silent.has(server));
+  return [...answering, ...last].map((server) => `server=${server}\n`).join("");
+}
+
+/**
+ * dnsmasq takes only the longest domain that fits a name, and it fits all names below: so a domain's line fills its own
+ * sets and those of every domain above it that a service names.
+ */
+function setLines(domains: readonly string[]): string[] {
+  return domains.map((domain) => {
+    const fitting = domains.filter((other) => domain === other || domain.endsWith(`.${other}`));
+    const nearest = fitting.sort((a, b) => b.length - a.length).slice(0, fittingMax);
+    const sets = nearest.flatMap(learnedSets).map(({ family, now }) => `${family}#inet#connector#${now}`);
+    return `nftset=/${domain}/${sets.join(",")}`;
+  });
+}
+
+/** BOUNDED: domains in one line; dnsmasq reads no more than 1,024 letters of it. The widest beyond that learn nothing. */
+const fittingMax = 5;

@@ -1,0 +1,119 @@
+import type { Firewall } from "../../agent/core/firewall.ts";
+import { containsAddress, parsePrefix } from "../../protocol/address.ts";
+
+/** The first packet of a connection, as the kernel's hooks see it. */
+export interface Packet {
+  readonly from: string;
+  readonly to: string;
+  readonly iif: string;
+  readonly oif: string;
+  readonly protocol: "tcp" | "udp" | "icmp" | "gre";
+  readonly port: number;
+}
+
+export interface Fate {
+  readonly verdict: "accept" | "drop";
+  /** The counters it moved, in order. */
+  readonly counted: readonly string[];
+}
+
+/** What is left of a rule once a word was taken, or its end: a verdict, or that it does not match. */
+type Step = "next" | "no match" | { readonly end: string };
+
+type Meaning = (next: () => string, word: string) => Step;
+
+/**
+ * Walks a packet through the chains by their text, as nft(8) says. It knows the words that the firewall uses and
+ * throws on any other, so that a rule nobody simulates cannot pass by unnoticed.
+ */
+export function fateOf(
+  firewall: Firewall,
+  packet: Packet,
+  sets: ReadonlyMap<string, readonly string[]>,
+): Fate {
+  const counted: string[] = [];
+  const isV6 = packet.to.includes(":");
+  const matching = (does: boolean): Step => (does ? "next" : "no match");
+  const address: Meaning = (next, word) => {
+    const side = next() === "saddr" ? packet.from : packet.to;
+    const match = next();
+    if (isV6 !== (word === "ip6")) return "no match";
+    if (match !== "vmap") return matching(holds(match, side));
+    next();
+    const chain = firewall.users.get(side);
+    return chain === undefined ? "no match" : { end: `goto ${chain}` };
+  };
+  const transport: Meaning = (next, word) => {
+    // The rule about SYN flags changes packets and decides nothing.
+    if (next() === "flags") return "no match";
+    return matching(packet.protocol === word && inPorts(next(), packet.port));
+  };
+  const meanings: Readonly<Record<string, Meaning>> = {
+    iifname: (next) => matching(next() === `"${packet.iif}"`),
+    oifname: (next) => matching(next() === `"${packet.oif}"`),
+    ip: address,
+    ip6: address,
+    tcp: transport,
+    udp: transport,
+    meta: (next) => {
+      next();
+      return matching(next() === (packet.protocol === "icmp" && isV6 ? "ipv6-icmp" : packet.protocol));
+    },
+    // The first packet of a connection is in none of the states that are listed.
+    ct: () => "no match",
+    counter: (next) => {
+      next();
+      counted.push(next());
+      return "next";
+    },
+    accept: () => ({ end: "accept" }),
+    drop: () => ({ end: "drop" }),
+    goto: (next) => ({ end: `goto ${next()}` }),
+  };
+  const verdict = walk("forward");
+  return { verdict: verdict === "accept" || verdict === undefined ? "accept" : "drop", counted };
+
+  function walk(name: string): string | undefined {
+    const chain = firewall.chains.get(name);
+    if (chain === undefined) throw new Error(`no chain ${name}`);
+    for (const { text } of chain.rules) {
+      const end = endOf(text);
+      if (end !== undefined) return end.startsWith("goto ") ? walk(end.slice(5)) : end;
+    }
+    return undefined;
+  }
+
+  /** The rule's verdict when it matches and has one. */
+  function endOf(text: string): string | undefined {
+    const words = [...text.matchAll(/\{[^}]*\}|\([^)]*\)|\S+/g)].map(([word]) => word);
+    for (let word = words.shift(); word !== undefined; word = words.shift()) {
+      const meaning = meanings[word];
+      if (meaning === undefined) throw new Error(`the simulator does not know ${word} in: ${text}`);
+      const step = meaning(() => words.shift() ?? "", word);
+      if (step === "no match") return undefined;
+      if (step !== "next") return step.end;
+    }
+    return undefined;
+  }
+  function holds(match: string, address: string): boolean {
+    if (match.startsWith("@")) {
+      const elements = sets.get(match.slice(1));
+      if (elements === undefined) throw new Error(`no set ${match}`);
+      return elements.includes(address);
+    }
+    if (!match.includes("/")) return match === address;
+    const prefix = parsePrefix(match);
+    if (!prefix.ok) throw prefix.failure;
+    return containsAddress(prefix.value, address);
+  }
+}
+
+function inPorts(set: string, port: number): boolean {
+  return set
+    .replace(/[{}\s]/g, "")
+    .split(",")
+    .some((range) => {
+      const [from = 0, to = from] = range.split("-").map(Number);
+      return from <= port && port <= to;
+    });
+}

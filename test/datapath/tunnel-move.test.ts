@@ -1,0 +1,222 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { TunnelHost } from "../../device/adapters/tunnel.ts";
+import type { Attached } from "../../device/core/attachment.ts";
+import { type RunningTunnel, startTunnel, type TunnelOptions } from "../../device/tunnel.ts";
+import { makeWireguardKey } from "../../protocol/node/keys.ts";
+import type { Logger } from "../../protocol/node/log.ts";
+import { testLog } from "../support/log.ts";
+import {
+  insideOf,
+  interfaceName,
+  noNamespaces,
+  pingSteadily,
+  pings,
+  runIn,
+  TestHosts,
+} from "../support/namespaces.ts";
+import { until } from "../support/until.ts";
+import { attachedTo } from "./tunnel-attached.ts";
+import { Host, must, variants } from "./wireguard-hosts.ts";
+
+const title = noNamespaces === undefined ? "the device's tunnel" : `the device's tunnel (${noNamespaces})`;
+const end = { ipv4: "100.64.0.1", ipv6: "fd01::1" } as const;
+const application = "10.99.0.1";
+
+describe.skipIf(noNamespaces)(title, () => {
+  test("opens, and shows itself alive", async () => {
+    const { device, tunnel, verdicts, first } = await world();
+    await first.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    expect(await pings(device.namespace, application)).toBe(true);
+    expect(await pings(device.namespace, end.ipv6)).toBe(true);
+    const route = await runIn(device.namespace, "ip", "route", "get", application);
+    expect(route).toContain("src 10.0.1.17");
+    expect(await runIn(device.namespace, "ip", "link", "show", "dev", device.name)).toContain("mtu 1420");
+  });
+
+  test("opens as soon as the instance knows the device, also when it asked too early", async () => {
+    const { tunnel, verdicts, first, device } = await world();
+    tunnel.want(first.attachment);
+    await until("the device has asked", async () =>
+      (await runIn(device.namespace, "ip", "-json", "link")).includes(device.name),
+    );
+    await until("the first handshake is lost", async () => {
+      const dump = await runIn(device.namespace, "wg", "show", device.name, "dump").catch(() => "");
+      return Number(dump.trimEnd().split("\n").at(-1)?.split("\t")[6]) > 0;
+    });
+    await first.admit();
+    const begunMs = performance.now();
+    await until("traffic", () => pings(device.namespace, application, "-W", "0.05"));
+    const tookMs = performance.now() - begunMs;
+    console.log(`traffic ${tookMs.toFixed(0)} ms after the instance knew the device`);
+    // WireGuard by itself asks again after 5 s.
+    expect(tookMs).toBeLessThan(2_000);
+    await until("alive", () => verdicts.includes("1 alive"));
+  });
+
+  test("moves without a gap: the old path works until the new one has answered", async () => {
+    const { device, tunnel, verdicts, first, second } = await world();
+    await first.admit();
+    await second.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    expect(
+      await lostWhileMoving(device.namespace, async () => {
+        tunnel.want(second.attachment);
+        await until("alive", () => verdicts.includes("2 alive"));
+      }),
+    ).toBeLessThan(20);
+    const addresses = await runIn(device.namespace, "ip", "-json", "address", "show", "dev", device.name);
+    expect(addresses).toContain("10.0.2.17");
+    expect(addresses).not.toContain("10.0.1.17");
+    expect(
+      (await runIn(device.namespace, "wg", "show", device.name, "peers")).trim().split("\n"),
+    ).toHaveLength(1);
+  });
+
+  test("keeps the old path while the new instance does not answer", async () => {
+    const { device, tunnel, verdicts, first, second } = await world();
+    await first.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    const pinging = pingSteadily(device.namespace, end.ipv4);
+    await pinging.more(5);
+    tunnel.want(second.attachment);
+    await pinging.more(75);
+    expect((await pinging.stop()).lost).toBe(0);
+    await second.admit();
+    await until("moved", () => verdicts.includes("2 alive"));
+    expect(await pings(device.namespace, application)).toBe(true);
+  });
+
+  test("an instance that dies is told within four seconds, and the next one taken", async () => {
+    const { device, tunnel, verdicts, first, second } = await world();
+    await first.admit();
+    await second.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    await runIn(first.host.namespace, "ip", "link", "set", "dev", first.host.name, "down");
+    const begunMs = performance.now();
+    await until("dead", () => verdicts.includes("1 dead"));
+    const deadAfterMs = performance.now() - begunMs;
+    const saidMs = performance.now();
+    tunnel.want(second.attachment);
+    await until("alive", () => verdicts.includes("2 alive"));
+    console.log(
+      `dead after ${deadAfterMs.toFixed(0)} ms, alive elsewhere after ${(performance.now() - saidMs).toFixed(0)} ms more`,
+    );
+    expect(deadAfterMs).toBeLessThan(4_000);
+    expect(await pings(device.namespace, application)).toBe(true);
+  });
+
+  test("a device that starts again adopts its tunnel: nothing is lost", async () => {
+    const { device, tunnel, verdicts, first, start } = await world();
+    await first.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    const pinging = pingSteadily(device.namespace, end.ipv4);
+    await pinging.more(10);
+    tunnel[Symbol.dispose]();
+    await pinging.more(10);
+    verdicts.length = 0;
+    const again = await start();
+    again.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    await pinging.more(10);
+    const { sent, lost } = await pinging.stop();
+    console.log(`device started again: ${lost} of ${sent} echoes at 20 ms lost`);
+    expect(lost).toBe(0);
+  });
+
+  test("asks the instance for names, and leaves the host as it was when it lets go", async () => {
+    const { device, tunnel, verdicts, first, resolvConf } = await world();
+    await first.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    expect(await runIn(device.namespace, "cat", "/etc/resolv.conf")).toMatch(
+      /nameserver 100\.64\.0\.1\n(.*\n)*nameserver 192\.0\.2\.53/,
+    );
+    tunnel.want(undefined);
+    await until(
+      "gone",
+      async () => !(await runIn(device.namespace, "ip", "-json", "link")).includes(device.name),
+    );
+    await until("restored", () => readFileSync(resolvConf, "utf8") === "nameserver 192.0.2.53\n");
+  });
+});
+
+/** Echoes lost around a move. They leave with whatever address the device has: each instance accepts its own. */
+async function lostWhileMoving(namespace: string, move: () => Promise<void>): Promise<number> {
+  const pinging = pingSteadily(namespace, application);
+  await pinging.more(10);
+  await move();
+  await pinging.more(10);
+  const { sent, lost } = await pinging.stop();
+  console.log(`moved: ${lost} of ${sent} echoes at 20 ms lost`);
+  return lost;
+}
+
+/** A device with cables to two instances, both with the same application behind them. */
+async function world() {
+  const hosts = new TestHosts();
+  onTestFinished(() => hosts[Symbol.dispose]());
+  const { log } = testLog();
+  const namespace = hosts.add("device");
+  const resolvConf = `/etc/netns/${namespace}/resolv.conf`;
+  mkdirSync(`/etc/netns/${namespace}`, { recursive: true });
+  writeFileSync(resolvConf, "nameserver 192.0.2.53\n");
+  onTestFinished(() => rmSync(`/etc/netns/${namespace}`, { recursive: true, force: true }));
+  const device = { namespace, name: interfaceName(), key: makeWireguardKey() };
+  const verdicts: string[] = [];
+  const options: TunnelOptions = {
+    ...{ name: device.name, inside: insideOf(namespace), key: device.key, log, end },
+    names: { kind: "file", path: resolvConf },
+    onVerdict: ({ epoch }, verdict) => verdicts.push(`${epoch} ${verdict}`),
+  };
+  const start = async (): Promise<RunningTunnel> => {
+    const tunnel = must(await startTunnel(options));
+    onTestFinished(() => tunnel[Symbol.dispose]());
+    return tunnel;
+  };
+  // Runs last: whoever watches has let go by then.
+  onTestFinished(() => takeDown(options));
+  const first = await instance(hosts, 1, device, log);
+  const second = await instance(hosts, 2, device, log);
+  return { device, verdicts, resolvConf, start, tunnel: await start(), first, second };
+}
+
+async function takeDown(options: TunnelOptions): Promise<void> {
+  using host = must(await TunnelHost.open(options));
+  must(
+    await host.apply(
+      { peers: [], network: { mtu: 1280, addresses: [], routes: [] }, names: undefined },
+      undefined,
+    ),
+  );
+}
+
+async function instance(
+  hosts: TestHosts,
+  n: number,
+  device: { readonly namespace: string; readonly key: { readonly publicKey: string } },
+  log: Logger,
+) {
+  const [userspace] = variants;
+  if (userspace === undefined) throw new Error("no variant");
+  const namespace = hosts.add(`instance${n}`);
+  hosts.connect(namespace, [`10.77.${n}.1/24`], device.namespace, [`10.77.${n}.2/24`]);
+  await runIn(namespace, "ip", "address", "add", `${application}/32`, "dev", "lo");
+  const host = await Host.open(userspace, namespace, log);
+  await host.set([], 51_820);
+  await host.route([`${end.ipv4}/32`, `${end.ipv6}/128`], [`10.0.${n}.16/28`, `2001:db8:${n}::/80`]);
+  const allowedIps = [`10.0.${n}.17/32`, `2001:db8:${n}::11/128`];
+  const peer = { publicKey: device.key.publicKey, allowedIps, endpoint: undefined, keepaliveS: 0 };
+  const attachment: Attached = attachedTo(n, {
+    endpoint: `10.77.${n}.1:51820`,
+    wireguardKey: host.key.publicKey,
+    routes: [`${application}/32`],
+  });
+  return { host, attachment, admit: () => host.set([peer], 51_820) };
+}
