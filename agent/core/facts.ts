@@ -67,7 +67,7 @@ export function problems(parts: AgentParts): Problem[] {
 }
 
 function linkProblem({ uplink }: AgentParts): Problem[] {
-  if (uplink.trouble === undefined) return [];
+  if (uplink.trouble === undefined) return uplink.isContested ? [{ code: "link.superseded" }] : [];
   const { why, text } = uplink.trouble;
   return [{ code: why, ...(text === undefined ? {} : { facts: { "controller says": text } }) }];
 }

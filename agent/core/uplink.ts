@@ -25,12 +25,16 @@ export interface Trouble {
   readonly text: string | undefined;
 }
 
+/** How long a second process of this identity stays in view: the two take the link from each other every few seconds. */
+const contestedForMs = 5 * 60_000;
+
 /** The controller as the agent sees it: the link, the changes that come down it, and the reports that go up. */
 export class Uplink {
   readonly #link: Link;
   readonly #report: Report;
   readonly #receiver = new StateReceiver();
   #trouble: Trouble | undefined;
+  #contestedUntilMs: number | undefined;
   /** The revision that was received whole, on this connection, and not acknowledged yet. */
   #toAcknowledge: number | undefined;
 
@@ -47,11 +51,18 @@ export class Uplink {
     return this.#trouble;
   }
 
+  /** Another process has connected with this identity, in the last minutes. */
+  get isContested(): boolean {
+    return this.#contestedUntilMs !== undefined;
+  }
+
   handle(input: LinkInput, now: Instant): UplinkEffect[] {
     const effects = this.#link.handle(input, now).flatMap((effect) => this.#effect(effect, now));
     const { state } = this;
     const isOver = state.kind === "waiting" || state.kind === "stopped";
     if (isOver && this.#trouble?.why !== state.why) this.#trouble = { why: state.why, text: undefined };
+    if (isOver && state.why === "link.superseded") this.#contestedUntilMs = now.monotonicMs + contestedForMs;
+    else if (now.monotonicMs >= (this.#contestedUntilMs ?? 0)) this.#contestedUntilMs = undefined;
     return effects;
   }
 
@@ -76,7 +87,7 @@ export class Uplink {
   }
 
   nextDeadline(): number | undefined {
-    return earliest(this.#link.nextDeadline(), this.#report.nextDeadline());
+    return earliest(this.#link.nextDeadline(), this.#report.nextDeadline(), this.#contestedUntilMs);
   }
 
   #effect(effect: LinkEffect, now: Instant): UplinkEffect[] {

@@ -26,6 +26,16 @@ function active(...sessions: Record<string, SessionSpec>[]): World {
   return world.want(Object.assign({ ...configured }, ...sessions)).run({ kind: "start" });
 }
 
+test("a second process of this identity stays in view for minutes, also while the link is back", () => {
+  const world = active().cut(4003).pass(20_000);
+  expect(world.status.link.state).toBe("up");
+  expect(Object.keys(world.conditions)).toEqual(["link.superseded"]);
+  world.pass(4 * 60_000);
+  expect(Object.keys(world.conditions)).toEqual(["link.superseded"]);
+  world.pass(60_000);
+  expect(world.conditions).toEqual({});
+});
+
 describe("the way to Active", () => {
   test("from an empty disk: keys, password, enrolment, prefixes, pools", () => {
     const world = new World(emptyDisk()).run({ kind: "start" });
