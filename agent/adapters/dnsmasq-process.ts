@@ -103,6 +103,11 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 function lastWords(path: string): string | undefined {
-  const lines = readFileSync(path, "utf8").slice(-4096).split("\n");
-  return lines.findLast((line) => line !== "")?.slice(0, 200);
+  try {
+    const lines = readFileSync(path, "utf8").slice(-4096).split("\n");
+    return lines.findLast((line) => line !== "")?.slice(0, 200);
+  } catch {
+    // Gone with its folder.
+    return undefined;
+  }
 }

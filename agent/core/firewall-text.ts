@@ -83,11 +83,16 @@ function counterLines(name: string, comment: string, counted?: HeldCounter): str
   ];
 }
 
+/**
+ * No element has a time-out. The flag makes the kernel choose a table that grows: for a size and nothing else it takes
+ * memory for that many at once, 0.7 MB a set (Linux 6.18, measured: one second for fifty domains).
+ */
 function setLines(domain: string): string[] {
   return learnedSets(domain).flatMap(({ family, now, before }) =>
     [now, before].flatMap((set) => [
       `  set ${set} {`,
       `    type ipv${family}_addr`,
+      "    flags timeout",
       `    size ${learnedMax}`,
       `    comment "${commentText(domain)}"`,
       "  }",

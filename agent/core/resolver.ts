@@ -25,10 +25,11 @@ const cacheSize = 10_000;
 const waitingMax = 1_000;
 
 /**
- * No line life time is handed out that outlives what the firewall knows (`learnedForMs`). Upstreams are asked strictly
- * in order: each query goes to the first, and where that does not answer, the device's own repetition of it goes to the
- * next (dnsmasq 2.90, measured; it keeps no clock of its own). Asking all at once would be faster, and would let a
- * secondary that knows less answer while the primary works.
+ * No life time is handed out that outlives what the firewall knows (`learnedForMs`). Upstreams are asked strictly in
+ * order, those in `silent` last: asking all at once, or whoever answered first, would let a secondary that knows less
+ * answer while the primary works. By itself dnsmasq asks the next one only when a device repeats its query with the same
+ * number, which some do and some do not (2.90, measured; fast-dns-retry repeats to the same one): so `silent` is what
+ * makes the secondary answer for all.
  */
 export function resolverFiles(
   dns: DnsServers,

@@ -3,8 +3,12 @@
  * answered by one line on standard output. Echo servers answer with the address that asked.
  */
 import { createSocket } from "node:dgram";
+import { Resolver } from "node:dns/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { UpstreamWatch } from "../../agent/adapters/dnsmasq-upstreams.ts";
+import { createLogger } from "../../protocol/node/log.ts";
 
 export type Request =
   | {
@@ -23,7 +27,21 @@ export type Request =
     }
   /** Opens a connection that stays, and `say`s something over it later. */
   | { readonly do: "open"; readonly from: string; readonly to: string; readonly port: number }
-  | { readonly do: "say"; readonly withinMs: number };
+  | { readonly do: "say"; readonly withinMs: number }
+  /** Asks a DNS server as a stub resolver does, with repetitions; answers with addresses and life times as JSON. */
+  | {
+      readonly do: "resolve";
+      readonly from: string;
+      readonly server: string;
+      readonly name: string;
+      readonly type: "A" | "AAAA";
+    }
+  /** Asks a DNS server again and again with one and the same query, as some stub resolvers do; the address, or silence. */
+  | { readonly do: "repeat"; readonly from: string; readonly server: string; readonly name: string }
+  /** Watches DNS servers from now on, and answers with those that are silent when they next change. */
+  | { readonly do: "watch"; readonly servers: readonly string[] }
+  /** Asks for one name every 2 ms, each time once; answers with how many were asked and answered as JSON. */
+  | { readonly do: "pelt"; readonly from: string; readonly server: string; readonly forMs: number };
 
 let kept: Socket | undefined;
 
@@ -43,6 +61,14 @@ function handle(request: Request): Promise<string> {
       return open(request);
     case "say":
       return say(request.withinMs);
+    case "resolve":
+      return resolve(request);
+    case "repeat":
+      return repeat(request);
+    case "watch":
+      return nextSilent(request.servers);
+    case "pelt":
+      return pelt(request);
   }
 }
 
@@ -99,4 +125,71 @@ function firstData(socket: Socket, withinMs: number): Promise<string> {
     socket.once("data", (data) => resolve(data.toString()));
     socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? "failed"));
   });
+}
+
+async function resolve({ from, server, name, type }: Request & { do: "resolve" }): Promise<string> {
+  const resolver = new Resolver({ timeout: 500, tries: 3 });
+  resolver.setServers([server]);
+  if (from.includes(":")) resolver.setLocalAddress("0.0.0.0", from);
+  else resolver.setLocalAddress(from);
+  try {
+    const answers = await (type === "A"
+      ? resolver.resolve4(name, { ttl: true })
+      : resolver.resolve6(name, { ttl: true }));
+    return JSON.stringify(answers);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "failed";
+  }
+}
+
+async function repeat({ from, server, name }: Request & { do: "repeat" }): Promise<string> {
+  const socket = createSocket("udp4");
+  await new Promise<void>((bound) => socket.bind(0, from, bound));
+  let answer: string | undefined;
+  // The last four bytes of an answer with one address.
+  socket.on("message", (message) => {
+    answer = [...message.subarray(-4)].join(".");
+  });
+  for (let tries = 0; answer === undefined && tries < 5; tries++) {
+    socket.send(question(77, name), 53, server);
+    await sleep(300);
+  }
+  socket.close();
+  return answer ?? "silence";
+}
+
+let watch: UpstreamWatch | undefined;
+let onSilent: (silent: string) => void = () => undefined;
+
+function nextSilent(servers: readonly string[]): Promise<string> {
+  const log = createLogger({ name: "watch", level: "silent" });
+  watch ??= new UpstreamWatch({ log, onChange: () => onSilent([...(watch?.silent ?? [])].join(" ")) });
+  watch.watch(servers);
+  return new Promise((resolve) => {
+    onSilent = resolve;
+  });
+}
+
+async function pelt({ from, server, forMs }: Request & { do: "pelt" }): Promise<string> {
+  const socket = createSocket("udp4");
+  await new Promise<void>((bound) => socket.bind(0, from, bound));
+  const answered = new Set<number>();
+  socket.on("message", (message) => answered.add(message.readUInt16BE(0)));
+  socket.on("error", () => undefined);
+  let asked = 0;
+  const endMs = performance.now() + forMs;
+  while (performance.now() < endMs) {
+    socket.send(question(++asked, "steady.internal"), 53, server);
+    await sleep(2);
+  }
+  await sleep(300);
+  socket.close();
+  return JSON.stringify({ asked, answered: answered.size });
+}
+
+/** RFC 1035, 4.1: a question for an IPv4 address, recursion desired. */
+function question(id: number, name: string): Buffer {
+  const head = Buffer.from([id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+  const labels = name.split(".").map((label) => Buffer.from([label.length, ...Buffer.from(label)]));
+  return Buffer.concat([head, ...labels, Buffer.from([0, 0, 1, 0, 1])]);
 }
