@@ -98,6 +98,15 @@ export const deviceObserved = {
   }),
   /** The attachment the device holds, so that a controller that forgot it can rebuild; absent when it holds none. */
   held: z.object({ session: Id, epoch: Epoch, instance: Name, ...Addresses.shape }),
+  /** What the device's probe says of the tunnel of this attachment; absent before its first word. */
+  path: z.object({
+    session: Id,
+    epoch: Epoch,
+    instance: Name,
+    /** dead: nothing has come back for seconds, though the device asked. */
+    verdict: z.enum(["alive", "dead"]),
+    sinceMs: EpochMs,
+  }),
 } as const satisfies StateShape;
 export type DeviceObserved = typeof deviceObserved;
 

@@ -62,6 +62,13 @@ export const SessionView = z.object({
   ipv6: Ipv6.optional(),
   code: Code.optional(),
   lastSeenMs: EpochMs.optional(),
+  /** From the device and to it, since its WireGuard peer was set. Absent while the data path has not told. */
+  rxBytes: z.int().nonnegative().optional(),
+  txBytes: z.int().nonnegative().optional(),
+  /** Of the last WireGuard handshake, on this host's clock. */
+  handshakeMs: EpochMs.optional(),
+  /** Where the device sends from: `address:port`. */
+  endpoint: z.string().max(64).optional(),
 });
 export type SessionView = z.infer<typeof SessionView>;
 

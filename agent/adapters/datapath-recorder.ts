@@ -1,11 +1,11 @@
 import { type Result, success } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { Clock } from "../../protocol/time.ts";
-import type { DataPath, DataPathPlan, DataPathState } from "../core/ports.ts";
+import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
 
 /**
- * A data path that forwards nothing: it records the plan it was given, reads it back as applied, and says that every
- * device it was told of was heard just now. It stands behind the same port as the kernel's.
+ * A data path that forwards nothing, for where there is no network to change (`CONNECTOR_DATAPATH=record`): it reads its
+ * plan back as applied, and says that every device was heard just now. It stands behind the same port as the kernel's.
  */
 export class DataPathRecorder implements DataPath {
   readonly #clock: Clock;
@@ -13,9 +13,7 @@ export class DataPathRecorder implements DataPath {
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
-    log.warn(
-      "no packet is forwarded: this version records what the data path should be, and reports every device as just heard",
-    );
+    log.warn("no packet is forwarded, and every device counts as just heard (CONNECTOR_DATAPATH=record)");
   }
 
   get plan(): DataPathPlan | undefined {
@@ -24,13 +22,17 @@ export class DataPathRecorder implements DataPath {
 
   async apply(plan: DataPathPlan): Promise<Result<DataPathState>> {
     this.#plan = plan;
-    return success({ routes: plan.routes, peers: plan.peers.length, inSync: true });
+    return this.compare();
   }
 
-  async activity(): Promise<ReadonlyMap<string, number>> {
-    const { monotonicMs } = this.#clock();
-    const heard = new Map<string, number>();
-    for (const { session } of this.#plan?.peers ?? []) heard.set(session, monotonicMs);
-    return heard;
+  async compare(): Promise<Result<DataPathState>> {
+    const { routes = [], peers = [] } = this.#plan ?? {};
+    return success({ routes, peers: peers.length, drift: [], resolver: undefined, silent: [] });
+  }
+
+  async traffic(): Promise<Result<ReadonlyMap<string, SessionTraffic>>> {
+    const { monotonicMs, wallMs } = this.#clock();
+    const heard = { rxBytes: 0, txBytes: 0, heardAtMs: monotonicMs, handshakeAtMs: wallMs, endpoint: undefined };
+    return success(new Map((this.#plan?.peers ?? []).map(({ session }) => [session, heard])));
   }
 }

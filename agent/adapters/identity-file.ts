@@ -20,7 +20,7 @@ type Content = z.infer<typeof Content>;
 
 /**
  * The identity on disk, mode 0600: both key pairs, the instance they were made on, and what the controller called it.
- * Private keys leave this object as signatures only.
+ * The private identity key leaves this object as signatures only, the one of WireGuard for the kernel only.
  */
 export class IdentityFile {
   readonly path: string;
@@ -89,6 +89,13 @@ export class IdentityFile {
     // A second name for the file: the new identity replaces the first one, and this one keeps the content.
     if (!existsSync(path)) linkSync(this.path, path);
     return { ec2InstanceId: content.ec2InstanceId, path };
+  }
+
+  /** What the instance's WireGuard interface is keyed with; undefined before there is an identity. */
+  get wireguardKey(): KeyPair | undefined {
+    const content = this.#content;
+    if (content === undefined) return undefined;
+    return { publicKey: content.wireguardKey, privateKey: content.wireguardPrivateKey };
   }
 
   /** Signs with the identity key. Throws when there is none: the core proves nothing without an identity. */

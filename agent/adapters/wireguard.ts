@@ -8,9 +8,10 @@ import type { WireguardBackend, WireguardInterface } from "../../protocol/node/w
 import { Secret } from "../../protocol/secret.ts";
 import type { Clock } from "../../protocol/time.ts";
 import { type WireguardPlan, type WireguardReading, wireguardChange } from "../../protocol/wireguard.ts";
+import type { SessionTraffic } from "../core/ports.ts";
 import { callBack, type TunnelPlan } from "../core/tunnel.ts";
 import { tunnelDrift } from "../core/tunnel-drift.ts";
-import { type SessionTraffic, TunnelTraffic } from "../core/tunnel-traffic.ts";
+import { TunnelTraffic } from "../core/tunnel-traffic.ts";
 
 export interface TunnelOptions extends Omit<WireguardOptions, "onMade"> {
   readonly key: KeyPair;

@@ -1,4 +1,4 @@
-import type { FailureCode, FailureFacts, Result } from "../../protocol/failures.ts";
+import type { Failure, FailureCode, FailureFacts, Result } from "../../protocol/failures.ts";
 import type { DnsServers, PoolSpec, ResourceSpec } from "../../protocol/specs.ts";
 import type { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 
@@ -113,18 +113,38 @@ export interface DataPathPeer {
   readonly ipv6: string | undefined;
 }
 
-/** What was read back after an apply. */
+/** What was read back. */
 export interface DataPathState {
   readonly routes: readonly string[];
   readonly peers: number;
-  readonly inSync: boolean;
+  /** How it differs from the plan applied last, in words; empty when it does not. */
+  readonly drift: readonly string[];
+  /** Why devices get no answer from the resolver; undefined when they do, or when there is nothing to resolve. */
+  readonly resolver: Failure | undefined;
+  /** DNS servers of the connector that do not answer. */
+  readonly silent: readonly string[];
 }
 
 export interface DataPath {
   /** Brings the kernel to the plan and reads it back. `datapath.failing` with the command that failed. */
   apply(plan: DataPathPlan): Promise<Result<DataPathState>>;
-  /** When each session's device was last heard, monotonic ms. */
-  activity(): Promise<ReadonlyMap<string, number>>;
+  /** Reads the kernel and compares it with the plan applied last; changes nothing. */
+  compare(): Promise<Result<DataPathState>>;
+  /** What each session's device has sent and received, by session. A failure means unknown, never "nobody". */
+  traffic(): Promise<Result<ReadonlyMap<string, SessionTraffic>>>;
+}
+
+/** What the tunnel says of one session's device. */
+export interface SessionTraffic {
+  /** From the device, and to it, since its peer was set. */
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  /** When the device was last heard, monotonic ms; undefined when it never was. */
+  readonly heardAtMs: number | undefined;
+  /** When the last handshake was completed, as the host's clock said; undefined before the first. */
+  readonly handshakeAtMs: number | undefined;
+  /** Where the device sends from. */
+  readonly endpoint: string | undefined;
 }
 
 /** What the CLI, the metrics and the controller are told: derived from facts at the moment of asking. */

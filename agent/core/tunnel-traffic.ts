@@ -1,18 +1,6 @@
 import type { Instant } from "../../protocol/time.ts";
 import type { PeerReading, WireguardReading } from "../../protocol/wireguard.ts";
-
-/** What the tunnel says of one session's device. */
-export interface SessionTraffic {
-  /** From the device, and to it, since its peer was set. */
-  readonly rxBytes: number;
-  readonly txBytes: number;
-  /** When the device was last heard, monotonic ms; undefined when it never was. */
-  readonly heardAtMs: number | undefined;
-  /** When the last handshake was completed, as the host's clock said; undefined before the first. */
-  readonly handshakeAtMs: number | undefined;
-  /** Where the device sends from. */
-  readonly endpoint: string | undefined;
-}
+import type { SessionTraffic } from "./ports.ts";
 
 interface Heard {
   readonly rxBytes: number;
