@@ -1,13 +1,12 @@
 import { join } from "node:path";
-import { type Failure, failed, type Result, success } from "../../protocol/failures.ts";
+import { type Failure, type Result, success } from "../../protocol/failures.ts";
 import { commandRunner, type Run } from "../../protocol/node/command.ts";
 import { makeFolder, readFileIfThere, storageFailure, writeFileDurably } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { ResolverFiles } from "../core/resolver.ts";
 import { type DnsmasqFiles, endDnsmasq, reloadDnsmasq, runningPid, startDnsmasq } from "./dnsmasq-process.ts";
+import { dnsmasqVersion } from "./dnsmasq-version.ts";
 
-/** The first that fills nft sets. */
-const versionMin = [2, 87] as const;
 const lookEveryMs = 250;
 const backoff = { minMs: 100, maxMs: 10_000, resetAfterMs: 10_000 } as const;
 
@@ -164,19 +163,8 @@ export class Dnsmasq implements Disposable {
 
   async #checkVersion(): Promise<Result<void>> {
     if (this.#isUsable) return success(undefined);
-    const command = "dnsmasq --version";
-    const answer = await this.#run(["dnsmasq", "--version"]);
-    if (!answer.ok) return answer;
-    const [, major = "", minor = ""] = /Dnsmasq version (\d+)\.(\d+)/.exec(answer.value) ?? [];
-    const isOld =
-      Number(major) < versionMin[0] || (Number(major) === versionMin[0] && Number(minor) < versionMin[1]);
-    if (major === "" || isOld) {
-      const error = major === "" ? "the answer is not understood" : `${major}.${minor} is too old`;
-      return failed("datapath.failing", { command, error, needed: versionMin.join(".") });
-    }
-    if (!/ nftset( |$)/m.test(answer.value)) {
-      return failed("datapath.failing", { command, error: "was built without nftset" });
-    }
+    const version = await dnsmasqVersion(this.#run);
+    if (!version.ok) return version;
     this.#isUsable = true;
     return success(undefined);
   }
