@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder, storageFailure } from "../protocol/node/files.ts";
@@ -7,6 +8,7 @@ import { softwareVersion } from "../protocol/node/software.ts";
 import type { Clock } from "../protocol/time.ts";
 import { actionsOf, Readings } from "./actions.ts";
 import { readBootId } from "./adapters/boot-id.ts";
+import { LinuxDataPath } from "./adapters/datapath-linux.ts";
 import { DataPathRecorder } from "./adapters/datapath-recorder.ts";
 import { startHealthServer } from "./adapters/health-server.ts";
 import { IdentityFile } from "./adapters/identity-file.ts";
@@ -31,7 +33,7 @@ export interface AgentSetup {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
-  /** The recorder when not given. */
+  /** The kernel's when not given, or the recorder where the environment says so. */
   readonly dataPath?: DataPath;
 }
 
@@ -86,7 +88,8 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     otp: new OtpFile(parameters.otpFile, log),
     imds: new Imds({ env, clock, ip: parameters.ip }),
     store,
-    dataPath: setup.dataPath ?? new DataPathRecorder(clock, log),
+    dataPath:
+      setup.dataPath ?? started.use(chooseDataPath(setup, identity, () => post({ kind: "dataPathNews" }))),
     readings,
     metrics,
     clock,
@@ -126,6 +129,23 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       if (cloneOf !== undefined) startAfresh(stateDir, identity, cloneOf, log);
     },
   };
+}
+
+/** `CONNECTOR_DATAPATH=record`: nothing of this host's network is touched, and no packet is forwarded. */
+function chooseDataPath(
+  { parameters, socket, env, clock, log }: AgentSetup,
+  identity: IdentityFile,
+  onNews: () => void,
+): DataPath & Disposable {
+  if (env.CONNECTOR_DATAPATH === "record") return new DataPathRecorder(clock, log);
+  return new LinuxDataPath({
+    key: () => identity.wireguardKey,
+    listenPort: parameters.wireguardPort,
+    folder: join(dirname(socket), "datapath"),
+    clock,
+    log,
+    onNews,
+  });
 }
 
 /** `CONNECTOR_INTERFACE=imds`: the parameters are compared with the metadata service only, as in the lab. */

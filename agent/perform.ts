@@ -96,15 +96,15 @@ function performOne(effect: AgentEffect, outside: Outside): void {
         post({ kind: "applied", effectId: effect.effectId, result });
       });
       break;
-    case "readActivity":
-      answer(
-        dataPath.activity(),
-        log,
-        () => new Map(),
-        (seen) => {
-          post({ kind: "activityRead", effectId: effect.effectId, seen });
-        },
-      );
+    case "compare":
+      answer(dataPath.compare(), log, asResult, (result) => {
+        post({ kind: "compared", effectId: effect.effectId, result });
+      });
+      break;
+    case "readTraffic":
+      answer(dataPath.traffic(), log, asResult, (result) => {
+        post({ kind: "trafficRead", effectId: effect.effectId, result });
+      });
       break;
     case "note":
       logNote(log, effect.note);

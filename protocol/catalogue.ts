@@ -551,6 +551,30 @@ export const catalogue = {
     shownAfterMs: 15_000,
     causedBy: ["datapath.failing"],
   },
+  "tunnel.not-permitted": {
+    retry: "onChange",
+    severity: "error",
+    summary: "This process may not configure the network, so there is no tunnel",
+    hint: "Run it as root, or with CAP_NET_ADMIN (AmbientCapabilities=CAP_NET_ADMIN in a systemd unit); or say --tunnel off.",
+  },
+  "tunnel.failing": {
+    retry: "backoff",
+    severity: "error",
+    summary: "The tunnel cannot be set up",
+    hint: "The facts hold the command that failed. It needs iproute2, and wireguard-go with /dev/net/tun where the kernel has no WireGuard.",
+  },
+  "tunnel.name-taken": {
+    retry: "backoff",
+    severity: "error",
+    summary: "The tunnel's interface belongs to something else",
+    hint: "Choose another name with --interface, or remove the interface if it is a leftover: ip link delete NAME.",
+  },
+  "tunnel.names-failing": {
+    retry: "backoff",
+    severity: "warning",
+    summary: "The host cannot be told whom to ask for the services' names",
+    hint: "Services are reached by address only. The facts hold what failed; --names chooses another way.",
+  },
   "resolver.failing": {
     retry: "backoff",
     severity: "error",

@@ -4,6 +4,8 @@ export interface NetworkPlan {
   /** With their length: `169.254.77.1/32`. */
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
+  /** Of all routes; the kernel's choice when absent. One of our own replaces no route to the same destination by another way. */
+  readonly metric?: number;
 }
 
 export interface Route {
@@ -36,7 +38,7 @@ export function networkChange(name: string, held: NetworkReading, wanted: Networ
     ...missingIn(held.addresses, wanted.addresses).map((address) => addAddress(name, address)),
     ...wanted.routes
       .filter((route) => !isSame(heldRoutes.get(route.to), route))
-      .map((route) => addRoute(name, route)),
+      .map((route) => addRoute(name, route, wanted.metric)),
     ...held.routes.filter(({ to }) => !wantedRoutes.has(to)).map(({ to }) => `route del ${to} dev ${name}`),
     ...missingIn(wanted.addresses, held.addresses).map((address) => `address del ${address} dev ${name}`),
   ];
@@ -71,6 +73,7 @@ function addAddress(name: string, address: string): string {
   return `address replace ${address} dev ${name}${address.includes(":") ? " nodad" : ""}`;
 }
 
-function addRoute(name: string, { to, source }: Route): string {
-  return `route replace ${to} dev ${name}${source === undefined ? "" : ` src ${source}`} proto static`;
+function addRoute(name: string, { to, source }: Route, metric: number | undefined): string {
+  const from = source === undefined ? "" : ` src ${source}`;
+  return `route replace ${to} dev ${name}${from} proto static${metric === undefined ? "" : ` metric ${metric}`}`;
 }

@@ -5,5 +5,8 @@
  */
 export const instanceEnd = { ipv4: "169.254.77.53", ipv6: "fd5b:9a3e:71c4::53" } as const;
 
+/** What is taken for the way between devices and instances, of which nobody knows better: the internet's. */
+export const internetPathMtu = 1500;
+
 /** The WireGuard interface of an instance. */
 export const instanceInterface = "connector0";

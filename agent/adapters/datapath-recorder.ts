@@ -7,7 +7,7 @@ import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../c
  * A data path that forwards nothing, for where there is no network to change (`CONNECTOR_DATAPATH=record`): it reads its
  * plan back as applied, and says that every device was heard just now. It stands behind the same port as the kernel's.
  */
-export class DataPathRecorder implements DataPath {
+export class DataPathRecorder implements DataPath, Disposable {
   readonly #clock: Clock;
   #plan: DataPathPlan | undefined;
 
@@ -30,9 +30,17 @@ export class DataPathRecorder implements DataPath {
     return success({ routes, peers: peers.length, drift: [], resolver: undefined, silent: [] });
   }
 
+  [Symbol.dispose](): void {}
+
   async traffic(): Promise<Result<ReadonlyMap<string, SessionTraffic>>> {
     const { monotonicMs, wallMs } = this.#clock();
-    const heard = { rxBytes: 0, txBytes: 0, heardAtMs: monotonicMs, handshakeAtMs: wallMs, endpoint: undefined };
+    const heard = {
+      rxBytes: 0,
+      txBytes: 0,
+      heardAtMs: monotonicMs,
+      handshakeAtMs: wallMs,
+      endpoint: undefined,
+    };
     return success(new Map((this.#plan?.peers ?? []).map(({ session }) => [session, heard])));
   }
 }

@@ -7,7 +7,8 @@ import type { EnrolmentEffect, InstanceReading, ProofPlan } from "./enrolment.ts
 import type { IdentityRecord, SavedIdentity } from "./identity.ts";
 import type { LeaseEffect } from "./leases.ts";
 import type { MemoryWrite } from "./memory.ts";
-import type { DataPathState, PrefixReading } from "./ports.ts";
+import type { DataPathState, PrefixReading, SessionTraffic } from "./ports.ts";
+import type { TrafficEffect } from "./traffic.ts";
 
 /** What happens to an agent. Results carry the number of the effect they answer; one nobody waits for is dropped. */
 export type AgentInput =
@@ -28,10 +29,13 @@ export type AgentInput =
       readonly why: FailureCode | undefined;
     }
   | { readonly kind: "applied"; readonly effectId: number; readonly result: Result<DataPathState> }
+  | { readonly kind: "compared"; readonly effectId: number; readonly result: Result<DataPathState> }
+  /** The data path has noticed something by itself. */
+  | { readonly kind: "dataPathNews" }
   | {
-      readonly kind: "activityRead";
+      readonly kind: "trafficRead";
       readonly effectId: number;
-      readonly seen: ReadonlyMap<string, number>;
+      readonly result: Result<ReadonlyMap<string, SessionTraffic>>;
     }
   /** The schedule or a person wants the prefixes read. */
   | { readonly kind: "verify" }
@@ -44,6 +48,7 @@ export type AgentEffect =
   | (Extract<LinkEffect, { do: "prove" }> & { readonly plan: ProofPlan })
   | EnrolmentEffect
   | DataPathEffect
+  | TrafficEffect
   | { readonly do: "readPrefixes"; readonly effectId: number }
   | { readonly do: "store"; readonly part: StorePart }
   | { readonly do: "note"; readonly note: Note };

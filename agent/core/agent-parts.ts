@@ -12,6 +12,7 @@ import type { Parameters } from "./parameters.ts";
 import type { Saved } from "./ports.ts";
 import { Prefixes } from "./prefixes.ts";
 import { Report } from "./report.ts";
+import { Traffic } from "./traffic.ts";
 import { Uplink } from "./uplink.ts";
 
 export interface AgentOptions {
@@ -38,6 +39,7 @@ export interface AgentParts {
   readonly leases: Leases;
   readonly prefixes: Prefixes;
   readonly dataPath: DataPathControl;
+  readonly traffic: Traffic;
   readonly holds: Holds;
   readonly memory: Memory;
   readonly report: Report;
@@ -65,6 +67,7 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
     leases,
     prefixes,
     dataPath: new DataPathControl(),
+    traffic: new Traffic(),
     holds,
     memory: new Memory({ desired, prefixes, holds }),
     report,

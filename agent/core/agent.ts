@@ -8,6 +8,7 @@ import type { DesiredUpdate } from "./desired.ts";
 import { dataPathPlan, instanceEntry, problems } from "./facts.ts";
 import type { LeaseInput } from "./leases.ts";
 import type { AgentViews } from "./ports.ts";
+import type { Heard } from "./traffic.ts";
 import type { UplinkEffect } from "./uplink.ts";
 import { viewsOf } from "./views.ts";
 
@@ -45,13 +46,13 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { uplink, leases, enrolment, prefixes, dataPath, memory, clockWatch } = this.#parts;
-    const parts = [uplink, leases, enrolment, prefixes, dataPath, memory, clockWatch];
+    const { uplink, leases, enrolment, prefixes, dataPath, traffic, memory, clockWatch } = this.#parts;
+    const parts = [uplink, leases, enrolment, prefixes, dataPath, traffic, memory, clockWatch];
     return earliest(...parts.map((part) => part.nextDeadline()), this.#conditionsDueAtMs);
   }
 
   #take(input: AgentInput, now: Instant): void {
-    const { enrolment, prefixes, dataPath, holds } = this.#parts;
+    const { enrolment, prefixes, dataPath, traffic, holds } = this.#parts;
     switch (input.kind) {
       case "start":
         this.#restore(now);
@@ -89,10 +90,14 @@ export class Agent implements Core<AgentInput, AgentEffect> {
       case "applied":
         dataPath.applied(input.effectId, input.result, now);
         break;
-      case "activityRead":
-        if (dataPath.activityRead(input.effectId, now)) {
-          this.#lease({ kind: "seen", sessions: input.seen }, now);
-        }
+      case "compared":
+        dataPath.compared(input.effectId, input.result, now);
+        break;
+      case "dataPathNews":
+        dataPath.look();
+        break;
+      case "trafficRead":
+        this.#heard(traffic.read(input.effectId, input.result, now), now);
         break;
       case "verify":
         prefixes.demand();
@@ -116,10 +121,24 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     const set = [...this.#parts.desired.sessions];
     if (set.length === 0) return;
     this.#lease({ kind: "sessions", from: "disk", set, over: [], snapshot: true }, now);
+    // What ran out while no agent was there to renew it may be in use.
+    this.#heard(this.#parts.traffic.unknown(now), now);
+  }
+
+  #heard(heard: Heard | undefined, now: Instant): void {
+    switch (heard?.is) {
+      case "known":
+        this.#lease({ kind: "seen", sessions: heard.sessions }, now);
+        break;
+      case "unknown":
+        this.#lease({ kind: "spare", untilMs: heard.spareUntilMs }, now);
+        break;
+      case undefined:
+    }
   }
 
   #settle(now: Instant): void {
-    const { enrolment, prefixes, dataPath, memory, uplink } = this.#parts;
+    const { enrolment, prefixes, dataPath, traffic, memory, uplink } = this.#parts;
     if (prefixes.verified !== this.#verified) this.#rangesChanged(now);
     this.#effects.push(...enrolment.next(now));
     const mayDial = enrolment.proof !== undefined && !this.#isStopped;
@@ -132,7 +151,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     );
     if (write !== undefined) this.#effects.push({ do: "store", part: { of: "memory", ...write } });
     if (memory.isDesiredOnDisk) this.#uplinkEffects(uplink.acknowledge(now), now);
-    this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now));
+    this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now), ...traffic.next(now));
     this.#tell(now);
   }
 

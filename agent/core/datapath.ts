@@ -1,12 +1,11 @@
 import { Failure, type Result } from "../../protocol/failures.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
 import type { Problem } from "./conditions.ts";
+import { DataPathWatch } from "./datapath-watch.ts";
+import { driftText } from "./firewall-drift.ts";
 import type { DataPathPlan, DataPathState } from "./ports.ts";
 
 const retry = { minMs: 500, maxMs: 30_000 } as const;
-
-/** How often the devices' last signs of life are read; what renews their leases. */
-const activityEveryMs = 15_000;
 
 type State =
   /** Nothing was applied yet in this process: what the kernel holds is unknown. */
@@ -22,29 +21,38 @@ type State =
 
 export type DataPathEffect =
   | { readonly do: "apply"; readonly effectId: number; readonly plan: DataPathPlan }
-  | { readonly do: "readActivity"; readonly effectId: number };
+  | { readonly do: "compare"; readonly effectId: number };
 
 /**
  * Brings the kernel to the plan: one apply at a time, the whole plan each time; what changes meanwhile is gathered
- * for the next. An apply that fails is tried again, with longer and longer waits, for ever.
+ * for the next. An apply that fails is tried again, with longer and longer waits, for ever. Between applies the kernel is
+ * compared with the plan, and what somebody else changed is brought back.
  */
 export class DataPathControl {
   #state: State = { kind: "unknown" };
   /** The plan changed since the apply that is running, or that ran last, was built. */
   #changed = true;
+  /** There can be no plan yet: what is missing is told by whoever misses it. */
+  #isPlanless = false;
   /** What was read back last. */
   #held: DataPathState | undefined;
   #effects = 0;
-  #activity: { readonly effectId: number | undefined; readonly dueAtMs: number } | undefined;
+  readonly #watch = new DataPathWatch();
+  #comparing: number | undefined;
 
   /** Something the plan is made of has changed. */
   touch(): void {
     this.#changed = true;
   }
 
-  /** Starts what is due. `plan` is asked for only when it is needed. */
-  next(plan: () => DataPathPlan, now: Instant): DataPathEffect[] {
-    return [...this.#apply(plan, now), ...this.#readActivity(now)];
+  /** There is news of the kernel: it is compared as soon as it can be. */
+  look(): void {
+    this.#watch.demand();
+  }
+
+  /** Starts what is due. `plan` is asked for only when it is needed; undefined while there can be none yet. */
+  next(plan: () => DataPathPlan | undefined, now: Instant): DataPathEffect[] {
+    return [...this.#apply(plan, now), ...this.#compare(now)];
   }
 
   /** The result of an apply; that of an older one is dropped. */
@@ -52,13 +60,13 @@ export class DataPathControl {
     const state = this.#state;
     if (state.kind !== "applying" || state.effectId !== effectId) return;
     if (result.ok) this.#held = result.value;
-    if (result.ok && result.value.inSync) {
+    if (result.ok && result.value.drift.length === 0) {
       this.#state = { kind: "inSync" };
       return;
     }
     // Read back and different: somebody else writes there too, or the kernel refused a part in silence.
     const failure = result.ok
-      ? new Failure("datapath.failing", { "read back": "differs from the plan" })
+      ? new Failure("datapath.failing", { "read back": driftText(result.value.drift) })
       : result.failure;
     const waitMs = Math.min(retry.maxMs, retry.minMs * 2 ** Math.min(state.attempt, 16));
     this.#state = {
@@ -69,10 +77,13 @@ export class DataPathControl {
     };
   }
 
-  activityRead(effectId: number, now: Instant): boolean {
-    if (this.#activity?.effectId !== effectId) return false;
-    this.#activity = { effectId: undefined, dueAtMs: now.monotonicMs + activityEveryMs };
-    return true;
+  /** The result of a comparison. What differs is brought back; what cannot be read is applied again, and fails there. */
+  compared(effectId: number, result: Result<DataPathState>, now: Instant): void {
+    if (this.#comparing !== effectId) return;
+    this.#comparing = undefined;
+    this.#watch.compared(result.ok ? result.value.drift : [], now);
+    if (result.ok) this.#held = result.value;
+    if (!result.ok || result.value.drift.length > 0) this.#changed = true;
   }
 
   get inSync(): boolean {
@@ -95,46 +106,64 @@ export class DataPathControl {
   }
 
   problems(): Problem[] {
+    return [...this.#applyProblems(), ...this.#watch.problems(), ...resolverProblems(this.#held)];
+  }
+
+  nextDeadline(): number | undefined {
+    const compareAtMs = this.#mayCompare ? this.#watch.dueAtMs : undefined;
+    return earliest(this.retryAtMs, compareAtMs, this.#watch.shownUntilMs);
+  }
+
+  #applyProblems(): Problem[] {
     if (this.#state.kind === "failing") {
       const { code, facts } = this.#state.failure;
       return [{ code, facts }];
     }
-    return this.inSync ? [] : [{ code: "datapath.pending" }];
+    return this.inSync || this.#isPlanless ? [] : [{ code: "datapath.pending" }];
   }
 
-  nextDeadline(): number | undefined {
-    const readAtMs = this.#activity?.effectId === undefined ? (this.#activity?.dueAtMs ?? 0) : undefined;
-    return earliest(this.retryAtMs, readAtMs);
-  }
-
-  #apply(plan: () => DataPathPlan, now: Instant): DataPathEffect[] {
+  #apply(plan: () => DataPathPlan | undefined, now: Instant): DataPathEffect[] {
     const state = this.#state;
     switch (state.kind) {
       case "applying":
         return [];
       case "failing":
-        if (now.monotonicMs < state.retryAtMs) return [];
-        return [this.#start(plan(), state.attempt)];
+        return now.monotonicMs < state.retryAtMs ? [] : this.#start(plan(), state.attempt);
       case "unknown":
       case "inSync":
-        return this.#changed ? [this.#start(plan(), 0)] : [];
+        return this.#changed ? this.#start(plan(), 0) : [];
     }
   }
 
-  #start(plan: DataPathPlan, attempt: number): DataPathEffect {
+  #start(plan: DataPathPlan | undefined, attempt: number): DataPathEffect[] {
+    this.#isPlanless = plan === undefined;
+    if (plan === undefined) return [];
     const effectId = ++this.#effects;
     this.#changed = false;
     this.#state = { kind: "applying", effectId, attempt };
-    return { do: "apply", effectId, plan };
+    return [{ do: "apply", effectId, plan }];
   }
 
-  #readActivity(now: Instant): DataPathEffect[] {
-    const activity = this.#activity;
-    if (activity !== undefined && (activity.effectId !== undefined || now.monotonicMs < activity.dueAtMs)) {
-      return [];
-    }
-    const effectId = ++this.#effects;
-    this.#activity = { effectId, dueAtMs: now.monotonicMs + activityEveryMs };
-    return [{ do: "readActivity", effectId }];
+  /** While an apply fails, trying it again reads as much. */
+  get #mayCompare(): boolean {
+    return this.inSync && this.#comparing === undefined;
   }
+
+  #compare(now: Instant): DataPathEffect[] {
+    if (!this.#watch.next(this.#mayCompare, now)) return [];
+    const effectId = ++this.#effects;
+    this.#comparing = effectId;
+    return [{ do: "compare", effectId }];
+  }
+}
+
+function resolverProblems(held: DataPathState | undefined): Problem[] {
+  if (held === undefined) return [];
+  const { resolver, silent } = held;
+  return [
+    ...(resolver === undefined ? [] : [{ code: "resolver.failing", facts: resolver.facts } as const]),
+    ...silent.map(
+      (server) => ({ code: "resolver.upstream-silent", subject: server, facts: { server } }) as const,
+    ),
+  ];
 }

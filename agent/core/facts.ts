@@ -26,7 +26,13 @@ function verifiedPools({ desired, prefixes }: AgentParts): number {
   ).length;
 }
 
-export function dataPathPlan({ desired, leases, prefixes }: AgentParts): DataPathPlan {
+/** Undefined while the plan would take away what the kernel holds, for not knowing better. */
+export function dataPathPlan(parts: AgentParts): DataPathPlan | undefined {
+  const { desired, enrolment, leases, prefixes, dataPath } = parts;
+  // The interface has the instance's key.
+  if (enrolment.record === undefined) return undefined;
+  const isKnown = leases.arePeersKnown && prefixes.observed !== undefined;
+  if (!isKnown && dataPath.routed === undefined) return undefined;
   return {
     routes: [...prefixes.verified],
     peers: leases.peers(),
@@ -39,7 +45,7 @@ export function instanceEntry(
   parts: AgentParts,
   now: Instant,
 ): Extract<Entry<AgentObserved>, { kind: "instance" }>["value"] {
-  const { parameters, version, upSince, conditions, leases } = parts;
+  const { parameters, version, upSince, conditions } = parts;
   const { publicAddress, wireguardPort } = parameters;
   return {
     status: instanceStatus(parts),
@@ -47,20 +53,21 @@ export function instanceEntry(
     version,
     upSinceMs: Math.floor(upSince.wallMs),
     managementIp: parameters.ip,
-    activeAgents: leases.peerCount,
+    activeAgents: parts.traffic.activeAgents,
     endpoint: `${publicAddress.includes(":") ? `[${publicAddress}]` : publicAddress}:${wireguardPort}`,
   };
 }
 
 /** Everything that is wrong now, from whoever knows it. */
 export function problems(parts: AgentParts): Problem[] {
-  const { enrolment, prefixes, dataPath, clockWatch } = parts;
+  const { enrolment, prefixes, dataPath, traffic, clockWatch } = parts;
   return [
     ...linkProblem(parts),
     ...enrolment.problems(),
     ...prefixes.problems(),
     ...poolProblems(parts),
     ...dataPath.problems(),
+    ...traffic.problems(),
     ...drainProblem(parts),
     ...clockWatch.problems(),
   ];

@@ -110,6 +110,12 @@ export class LeaseBook {
     if (isRenewalDue(lease.disk?.untilMonotonicMs ?? 0, endsAtMs, minutes)) this.writes.mark(lease);
   }
 
+  /** The lease does not end before then. In memory only: after a restart, too, nobody can say who is connected. */
+  lastUntil(lease: Lease, untilMs: number): void {
+    if (lease.row.state !== "leased" || untilMs <= lease.row.untilMonotonicMs) return;
+    this.table.replace(lease, { ...lease.row, ...this.#clock.at(untilMs) });
+  }
+
   /** Undoes a grant that could not be written: the lease is what it was before. */
   giveBack(leases: readonly Lease[]): void {
     for (const lease of leases) {

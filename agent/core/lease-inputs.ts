@@ -26,6 +26,8 @@ export type LeaseInput =
     }
   /** When each session's device was last heard, monotonic ms: renews the lease. */
   | { readonly kind: "seen"; readonly sessions: Iterable<readonly [id: string, atMonotonicMs: number]> }
+  /** Nobody can say which devices are connected: no lease of a session ends before this, monotonic ms. */
+  | { readonly kind: "spare"; readonly untilMs: number }
   | { readonly kind: "stored"; readonly effectId: number }
   | { readonly kind: "storeFailed"; readonly effectId: number; readonly why: FailureCode }
   | { readonly kind: "tick" };

@@ -24,6 +24,10 @@ export class LeaseRecovery {
     return this.#state.kind === "over";
   }
 
+  get isAwaiting(): boolean {
+    return this.#state.kind === "awaiting";
+  }
+
   get mayRebuild(): boolean {
     return this.#state.kind === "cooling";
   }

@@ -77,6 +77,13 @@ export class LeaseSessions {
     }
   }
 
+  /** Their leases are not renewed, they only do not end before then. */
+  spare(untilMs: number): void {
+    for (const { place } of this.#sessions.values()) {
+      if (place.kind === "holding") this.#book.lastUntil(place.lease, untilMs);
+    }
+  }
+
   /** A lease ran out. The row remembers the session, so that a restart does not grant it again. */
   expire(lease: Lease, now: Instant): void {
     const session = this.#sessions.get(lease.row.session?.id ?? "");

@@ -29,6 +29,11 @@ export class LeaseWrites {
     return this.#failing?.retryAtMs;
   }
 
+  /** Memory and disk agree. */
+  get isIdle(): boolean {
+    return this.#unwritten.size === 0 && this.#inFlight === undefined;
+  }
+
   mark(lease: Lease): void {
     this.#unwritten.add(lease);
   }

@@ -100,8 +100,12 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
     return [...this.#peers.values()];
   }
 
-  get peerCount(): number {
-    return this.#peers.size;
+  /**
+   * Whether `peers` are all there should be: not after a lost database, before the controller has said whom this instance
+   * served and that is on disk again.
+   */
+  get arePeersKnown(): boolean {
+    return this.#recovery.isOver || (!this.#recovery.isAwaiting && this.#book.writes.isIdle);
   }
 
   leaseViews(now: Instant): readonly LeaseView[] {
@@ -147,6 +151,9 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
         return;
       case "seen":
         this.#sessions.seen(input.sessions, now);
+        return;
+      case "spare":
+        this.#sessions.spare(input.untilMs);
         return;
       case "stored":
         this.#confirm(input.effectId, now);

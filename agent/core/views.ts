@@ -1,6 +1,6 @@
 import type { LinkState } from "../../protocol/link.ts";
 import type { Clock, Instant } from "../../protocol/time.ts";
-import type { LinkView, PoolView, StatusView } from "../../protocol/view.ts";
+import type { LinkView, PoolView, SessionView, StatusView } from "../../protocol/view.ts";
 import type { AgentParts } from "./agent-parts.ts";
 import { instanceStatus } from "./facts.ts";
 import type { AgentViews } from "./ports.ts";
@@ -11,13 +11,13 @@ export function viewsOf(parts: AgentParts, clock: Clock): AgentViews {
     status: () => statusView(parts, clock()),
     pools: () => poolViews(parts),
     leases: () => parts.leases.leaseViews(clock()),
-    sessions: () => parts.leases.sessionViews(clock()),
+    sessions: () => sessionViews(parts, clock()),
     prefixes: () => parts.prefixes.rows(parts.dataPath.routed),
   };
 }
 
 function statusView(parts: AgentParts, now: Instant): StatusView {
-  const { parameters, enrolment, uplink, leases, desired, holds, conditions, prefixes } = parts;
+  const { parameters, enrolment, uplink, desired, holds, conditions, prefixes } = parts;
   const { record } = enrolment;
   const readAtMs = prefixes.observed?.readAtMs;
   return {
@@ -30,7 +30,7 @@ function statusView(parts: AgentParts, now: Instant): StatusView {
     gateway: parameters.gateway,
     controller: parameters.controller,
     link: linkView(uplink.state, now),
-    activeAgents: leases.peerCount,
+    activeAgents: parts.traffic.activeAgents,
     sessions: desired.sessions.size,
     pools: poolViews(parts),
     drain: [...holds.reasons],
@@ -40,6 +40,21 @@ function statusView(parts: AgentParts, now: Instant): StatusView {
     upSinceMs: Math.floor(parts.upSince.wallMs),
     nowMs: Math.floor(now.wallMs),
   };
+}
+
+function sessionViews({ leases, traffic }: AgentParts, now: Instant): SessionView[] {
+  return leases.sessionViews(now).map((view) => {
+    const seen = traffic.of(view.session);
+    if (seen === undefined) return view;
+    const { rxBytes, txBytes, handshakeAtMs, endpoint } = seen;
+    return {
+      ...view,
+      rxBytes,
+      txBytes,
+      ...(handshakeAtMs === undefined ? {} : { handshakeMs: Math.floor(handshakeAtMs) }),
+      ...(endpoint === undefined ? {} : { endpoint }),
+    };
+  });
 }
 
 function poolViews({ desired, leases, prefixes }: AgentParts): PoolView[] {

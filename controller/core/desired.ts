@@ -1,13 +1,14 @@
+import { tunnelMtu } from "../../protocol/network.ts";
 import type { ResourceSpec, SessionSpec } from "../../protocol/specs.ts";
 import { type Attachment, splitKey, stateKey } from "../../protocol/state.ts";
 import type { StateSource } from "../../protocol/sync.ts";
+import { internetPathMtu } from "../../protocol/tunnel.ts";
 import { type Model, servesPool } from "./model.ts";
 import type { ConnectorRow, InstanceRow, SessionRow } from "./rows.ts";
 
 /** What an instance or a device should be, read from the model at the moment a frame is built: there is no copy. */
 
-/** Tunnel MTU: fits every path of 1500 bytes and less overhead of WireGuard over IPv6. */
-const tunnelMtu = 1420;
+const mtu = tunnelMtu(internetPathMtu);
 
 export function instanceSource(model: Model, id: string): StateSource {
   return {
@@ -99,7 +100,7 @@ function attachment(model: Model, id: string): Attachment | undefined {
         wireguardKey: instance.wireguardKey,
         ...addresses(place.ipv4, place.ipv6),
         dns: connector.dns,
-        mtu: tunnelMtu,
+        mtu,
         ...reachable(connector, group),
       };
     }

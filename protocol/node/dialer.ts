@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { WebSocket } from "ws";
 import { type CloseName, closeCodes } from "../close.ts";
 import { decodeController, encode } from "../codec.ts";
@@ -11,6 +12,7 @@ import { isTlsError } from "./network.ts";
 export class Dialer implements Disposable {
   readonly #url: URL;
   readonly #ca: string | undefined;
+  readonly #lookup: LookupFunction | undefined;
   readonly #post: (input: LinkInput) => void;
   readonly #onUnknown: (type: string) => void;
   #open: { readonly dialId: number; readonly socket: WebSocket } | undefined;
@@ -20,12 +22,15 @@ export class Dialer implements Disposable {
     controller: string;
     /** PEM of the only CAs to trust; the system's when absent. */
     ca?: string | undefined;
+    /** How the controller's name becomes addresses; the system's way when absent. */
+    lookup?: LookupFunction | undefined;
     post: (input: LinkInput) => void;
     onUnknown: (type: string) => void;
   }) {
     this.#url = new URL("/link", options.controller);
     this.#url.protocol = this.#url.protocol === "http:" ? "ws:" : "wss:";
     this.#ca = options.ca;
+    this.#lookup = options.lookup;
     this.#post = options.post;
     this.#onUnknown = options.onUnknown;
   }
@@ -39,6 +44,7 @@ export class Dialer implements Disposable {
       maxPayload: limits.frameBytesMax,
       followRedirects: false,
       ...(this.#ca === undefined ? {} : { ca: this.#ca }),
+      ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
     });
     this.#open = { dialId, socket };
     socket.on("message", (data, isBinary) => this.#received(dialId, data.toString(), isBinary));

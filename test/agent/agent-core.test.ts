@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
+import { failed, success } from "../../protocol/failures.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
 import { configured, ipv4Prefix, ipv6Prefix, known, unknown } from "./fixture.ts";
 import { ec2InstanceId, emptyDisk, enrolledDisk, parameters, World } from "./world.ts";
@@ -20,11 +21,13 @@ function session(number: number, epoch = 1): Record<string, SessionSpec> {
 const keyOf = (entry: Record<string, unknown>) => Object.keys(entry)[0] ?? "";
 
 /** Enrolled, with its pool verified, and serving these sessions. */
-function active(...sessions: Record<string, SessionSpec>[]): World {
+function active(...sessions: Record<string, unknown>[]): World {
   const world = new World(enrolledDisk());
   world.reading = known(ipv4Prefix, ipv6Prefix);
   return world.want(Object.assign({ ...configured }, ...sessions)).run({ kind: "start" });
 }
+
+const leaseOfAMinute = { "pool/pool1": { ...configured["pool/pool1"], leaseMinutes: 1 } };
 
 test("a second process of this identity stays in view for minutes, also while the link is back", () => {
   const world = active().cut(4003).pass(20_000);
@@ -218,7 +221,7 @@ describe("sessions", () => {
       routes: [ipv4Prefix, ipv6Prefix],
       peers: [{ group: "staff" }],
     });
-    expect(world.status).toMatchObject({ activeAgents: 1, sessions: 1 });
+    expect(world.pass(5_000).status).toMatchObject({ activeAgents: 1, sessions: 1 });
     expect(world.observed.get("instance")).toMatchObject({ activeAgents: 1 });
     world.want({ [keyOf(one)]: undefined });
     expect(world.observed.has(keyOf(one))).toBe(false);
@@ -299,7 +302,10 @@ describe("restart", () => {
       expect(world.observed.get(key ?? "")).toBeUndefined();
       return world;
     };
-    const answered = lost().answerReading(known(ipv4Prefix, ipv6Prefix));
+    const answered = lost();
+    // An empty plan would cut off everyone whom the kernel still carries.
+    expect(answered.plans).toEqual([]);
+    answered.answerReading(known(ipv4Prefix, ipv6Prefix));
     expect(answered.observed.get(key ?? "")).toEqual({ outcome: "granted", epoch: 1, ...granted });
     // Where nothing can be read the controller is told, and finds another instance.
     expect(
@@ -407,10 +413,49 @@ describe("the data path", () => {
     expect(world.pass(30_000).status.status).toBe("Active");
   });
 
+  test("what somebody else changed is brought back, and shown", () => {
+    const world = active(session(1));
+    const applies = () => world.done.filter((effect) => effect.do === "apply").length;
+    const before = applies();
+    world.drift = ["table inet connector is missing"];
+    expect(world.pass(10_000).conditions["datapath.drifted"]?.text).toContain(
+      "table inet connector is missing",
+    );
+    expect(applies()).toBe(before + 1);
+    expect(world.status.status).toBe("Active");
+    expect(Object.keys(world.pass(11 * 60_000).conditions)).toEqual([]);
+    expect(applies()).toBe(before + 1);
+  });
+
+  test("while nobody can say who is connected no lease ends, and then it does", () => {
+    const one = session(1);
+    const world = active(leaseOfAMinute, one);
+    world.trafficFails = true;
+    world.pass(10 * 60_000);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted" });
+    expect(Object.keys(world.conditions)).toEqual(["datapath.unreadable"]);
+    world.trafficFails = false;
+    world.traffic = new Map();
+    world.pass(2 * 60_000);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "ended", code: "lease.expired" });
+  });
+
+  test("a lease that ran out while the agent was away is its device's if that was connected", () => {
+    const one = session(1);
+    const world = active(leaseOfAMinute, one);
+    world.nowMs += 10 * 60_000;
+    world.restart().run({ kind: "start" }).pass(20_000);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "granted" });
+    world.traffic = new Map();
+    world.nowMs += 10 * 60_000;
+    world.restart().run({ kind: "start" }).pass(120_000);
+    expect(world.observed.get(keyOf(one))).toMatchObject({ outcome: "ended" });
+  });
+
   test("many sessions at once are few applies", () => {
     const sessions = Array.from({ length: 16 }, (_, number) => session(number));
     const world = active(...sessions);
-    expect(world.status.activeAgents).toBe(16);
+    expect(world.plans.at(-1)?.peers).toHaveLength(16);
     expect(world.done.filter((effect) => effect.do === "apply").length).toBeLessThan(6);
   });
 });
@@ -454,12 +499,13 @@ test("results of effects that nobody waits for are dropped", () => {
     {
       kind: "applied",
       effectId: 9_999,
-      result: { ok: true, value: { routes: [], peers: 0, inSync: false } },
+      result: failed("datapath.failing"),
     },
     { kind: "stored", part: "leases", effectId: 9_999, why: "store.full" },
     { kind: "stored", part: "memory", effectId: 9_999, why: "store.full" },
     { kind: "otpSeen", effectId: 9_999, mark: "x" },
-    { kind: "activityRead", effectId: 9_999, seen: new Map() },
+    { kind: "trafficRead", effectId: 9_999, result: success(new Map()) },
+    { kind: "compared", effectId: 9_999, result: failed("datapath.failing") },
   );
   expect(JSON.stringify(world.status)).toBe(before);
 });

@@ -1,17 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { DataPathControl, type DataPathEffect } from "../../agent/core/datapath.ts";
 import type { DataPathPlan } from "../../agent/core/ports.ts";
-import { failed, success } from "../../protocol/failures.ts";
+import { Failure, failed, success } from "../../protocol/failures.ts";
 import { at, ipv4Prefix } from "./fixture.ts";
 
 const plan: DataPathPlan = { routes: [ipv4Prefix], peers: [], resources: new Map(), dns: undefined };
-const held = { routes: [ipv4Prefix], peers: 0, inSync: true };
+const held = { routes: [ipv4Prefix], peers: 0, drift: [], resolver: undefined, silent: [] };
 
 function applyIn(effects: readonly DataPathEffect[]): number | undefined {
   return effects.find((effect) => effect.do === "apply")?.effectId;
 }
 
-/** Its effects of one moment, without the readings of activity. */
+/** The apply it starts at one moment. */
 function next(control: DataPathControl, ms: number): number | undefined {
   return applyIn(control.next(() => plan, at(ms)));
 }
@@ -63,22 +63,72 @@ describe("the data path", () => {
 
   test("an apply that reads back something else has failed", () => {
     const control = new DataPathControl();
-    control.applied(next(control, 0) ?? 0, success({ ...held, inSync: false }), at(1));
-    expect(control.problems()).toMatchObject([{ code: "datapath.failing" }]);
+    control.applied(next(control, 0) ?? 0, success({ ...held, drift: ["chain forward is missing"] }), at(1));
+    const facts = { "read back": "chain forward is missing" };
+    expect(control.problems()).toEqual([{ code: "datapath.failing", facts }]);
     expect(next(control, 2)).toBeUndefined();
   });
 
-  test("activity is read every 15 s, one reading at a time", () => {
+  test("compares every 10 s, and brings back what differs, which is shown for ten minutes", () => {
+    const control = synced();
+    const [first] = comparisons(control, 1);
+    expect(comparisons(control, 60_000)).toEqual([]);
+    control.compared(first ?? 0, success({ ...held, drift: ["table inet connector is missing"] }), at(2));
+    control.applied(next(control, 3) ?? 0, success(held), at(4));
+    const changed = "table inet connector is missing";
+    expect(control.problems()).toEqual([{ code: "datapath.drifted", facts: { changed } }]);
+    const [second] = comparisons(control, 10_002);
+    control.compared(second ?? 0, success({ ...held, drift: [changed] }), at(10_003));
+    control.applied(next(control, 10_004) ?? 0, success(held), at(10_005));
+    expect(control.problems()).toEqual([{ code: "datapath.drifted", facts: { changed, times: 2 } }]);
+    expect(control.nextDeadline()).toBe(20_003);
+    const [third] = comparisons(control, 610_003);
+    control.compared(third ?? 0, success(held), at(610_003));
+    expect(control.problems()).toEqual([]);
+    expect(next(control, 610_004)).toBeUndefined();
+  });
+
+  test("a comparison that takes long is made less often, and news bring it forward", () => {
+    const control = synced();
+    const [first] = comparisons(control, 1_000);
+    control.compared(first ?? 0, success(held), at(1_100));
+    expect(control.nextDeadline()).toBe(31_100);
+    control.look();
+    expect(comparisons(control, 1_101)).toHaveLength(1);
+  });
+
+  test("what cannot be compared is applied again", () => {
+    const control = synced();
+    const [first] = comparisons(control, 1);
+    control.compared(first ?? 0, failed("datapath.failing", { command: "nft -j list" }), at(2));
+    expect(next(control, 3)).toBeDefined();
+  });
+
+  test("a resolver that does not run is told beside a data path that serves", () => {
     const control = new DataPathControl();
-    const readings = (ms: number) =>
-      control
-        .next(() => plan, at(ms))
-        .flatMap((effect) => (effect.do === "readActivity" ? [effect.effectId] : []));
-    const [first] = readings(0);
-    expect(readings(60_000)).toEqual([]);
-    expect(control.activityRead(first ?? 0, at(60_000))).toBe(true);
-    expect(control.activityRead(first ?? 0, at(60_000))).toBe(false);
-    expect(readings(74_999)).toEqual([]);
-    expect(readings(75_000)).toHaveLength(1);
+    const resolver = new Failure("datapath.failing", { command: "dnsmasq -C x", error: "is not installed" });
+    control.applied(next(control, 0) ?? 0, success({ ...held, resolver, silent: ["172.18.0.2"] }), at(1));
+    expect(control.isServing).toBe(true);
+    expect(control.problems()).toEqual([
+      { code: "resolver.failing", facts: resolver.facts },
+      { code: "resolver.upstream-silent", subject: "172.18.0.2", facts: { server: "172.18.0.2" } },
+    ]);
+  });
+
+  test("nothing is applied, and nothing compared, before there can be a plan", () => {
+    const control = new DataPathControl();
+    expect(control.next(() => undefined, at(0))).toEqual([]);
+    expect(next(control, 1)).toBeDefined();
   });
 });
+
+function synced(): DataPathControl {
+  const control = new DataPathControl();
+  control.applied(next(control, 0) ?? 0, success(held), at(0));
+  return control;
+}
+
+function comparisons(control: DataPathControl, ms: number): number[] {
+  const effects = control.next(() => plan, at(ms));
+  return effects.flatMap((effect) => (effect.do === "compare" ? [effect.effectId] : []));
+}

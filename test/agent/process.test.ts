@@ -170,7 +170,8 @@ describe("restart", () => {
     imds.fault({ kind: "blackHole" });
     await controller[Symbol.asyncDispose]();
     agent.start();
-    expect(await agent.reaches("Offline")).toMatchObject({ activeAgents: 1, sessions: 1 });
+    expect(await agent.reaches("Offline")).toMatchObject({ sessions: 1 });
+    await until("its device counts", async () => (await agent.status())?.activeAgents === 1);
     await agent.shows("link.unreachable");
     expect(await agent.ask("GET", "/v1/prefixes")).toMatchObject([
       { prefix: ipv4Prefix, imds: "present", dataPath: "routed", verdict: "ok" },

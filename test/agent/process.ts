@@ -35,7 +35,11 @@ export class AgentProcess {
     ];
     writeFileSync(this.parametersFile, options.yaml ?? `${lines.join("\n")}\n`);
     if (options.otp !== undefined) writeFileSync(this.otpFile, `${options.otp}\n`, { mode: 0o600 });
-    this.env = { AWS_EC2_METADATA_SERVICE_ENDPOINT: options.imds, CONNECTOR_INTERFACE: "imds" };
+    this.env = {
+      AWS_EC2_METADATA_SERVICE_ENDPOINT: options.imds,
+      CONNECTOR_INTERFACE: "imds",
+      CONNECTOR_DATAPATH: "record",
+    };
   }
 
   /** Starts the process; a line of level error fails the test unless it is expected. */

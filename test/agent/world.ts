@@ -2,9 +2,15 @@ import { Agent, type AgentEffect, type AgentInput, type Note } from "../../agent
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
 import type { IdentityRecord, SavedIdentity } from "../../agent/core/identity.ts";
 import type { Parameters } from "../../agent/core/parameters.ts";
-import { type DataPathPlan, type PrefixReading, pairKey, type Saved } from "../../agent/core/ports.ts";
+import {
+  type DataPathPlan,
+  type PrefixReading,
+  pairKey,
+  type Saved,
+  type SessionTraffic,
+} from "../../agent/core/ports.ts";
 import { mergeParts } from "../../agent/core/store-batch.ts";
-import { Failure, type FailureCode, failed, success } from "../../protocol/failures.ts";
+import { type FailureCode, failed, success } from "../../protocol/failures.ts";
 import type { ClientMessage, ControllerMessage, StateFrame } from "../../protocol/messages.ts";
 import { StateReceiver, StateSender } from "../../protocol/sync.ts";
 import type { Condition } from "../../protocol/view.ts";
@@ -84,6 +90,11 @@ export class World {
   otp: string | undefined = "one";
   diskFails: FailureCode | undefined;
   dataPathFails = false;
+  /** What somebody else has changed in the kernel, found by the next comparison. */
+  drift: string[] = [];
+  /** By session; every peer of the plan was heard just now when it is not set. */
+  traffic: ReadonlyMap<string, SessionTraffic> | undefined;
+  trafficFails = false;
   /** Where nobody listens, dialling fails at once. */
   isControllerThere = true;
   refusal: FailureCode | undefined;
@@ -264,21 +275,48 @@ export class World {
         this.#inputs.push({ kind: "enrolmentSaved", effectId: effect.effectId, result });
         return;
       }
-      case "apply": {
-        const { routes, peers } = effect.plan;
-        if (!this.dataPathFails) this.plans.push(effect.plan);
-        const result = this.dataPathFails
-          ? { ok: false as const, failure: new Failure("datapath.failing", { command: "nft -f rules" }) }
-          : success({ routes, peers: peers.length, inSync: true });
-        this.#inputs.push({ kind: "applied", effectId: effect.effectId, result });
-        return;
-      }
-      case "readActivity":
-        this.#inputs.push({ kind: "activityRead", effectId: effect.effectId, seen: new Map() });
+      case "apply":
+      case "compare":
+      case "readTraffic":
+        this.#inputs.push(this.#asked(effect));
         return;
       case "note":
         this.notes.push(effect.note);
     }
+  }
+
+  #asked(effect: Extract<AgentEffect, { do: "apply" | "compare" | "readTraffic" }>): AgentInput {
+    const { effectId } = effect;
+    const fails = (command: string) => failed("datapath.failing", { command });
+    const { routes, peers } =
+      effect.do === "apply" ? effect.plan : (this.plans.at(-1) ?? { routes: [], peers: [] });
+    const held = { routes, peers: peers.length, drift: [], resolver: undefined, silent: [] };
+    switch (effect.do) {
+      case "apply":
+        if (this.dataPathFails) return { kind: "applied", effectId, result: fails("nft -f rules") };
+        this.plans.push(effect.plan);
+        return { kind: "applied", effectId, result: success(held) };
+      case "compare": {
+        const { drift } = this;
+        this.drift = [];
+        return { kind: "compared", effectId, result: success({ ...held, drift }) };
+      }
+      case "readTraffic": {
+        const result = this.trafficFails ? fails("wg show") : success(this.traffic ?? this.#heardNow());
+        return { kind: "trafficRead", effectId, result };
+      }
+    }
+  }
+
+  #heardNow(): ReadonlyMap<string, SessionTraffic> {
+    const heard = {
+      rxBytes: 0,
+      txBytes: 0,
+      heardAtMs: this.nowMs,
+      handshakeAtMs: undefined,
+      endpoint: undefined,
+    };
+    return new Map((this.plans.at(-1)?.peers ?? []).map(({ session }) => [session, heard]));
   }
 
   #dialled(dialId: number): void {

@@ -1,0 +1,214 @@
+import { userInfo } from "node:os";
+import { failed, type Result, success } from "../../protocol/failures.ts";
+import { commandRunner } from "../../protocol/node/command.ts";
+import { makeFolder, storageFailure } from "../../protocol/node/files.ts";
+import type { KeyPair } from "../../protocol/node/keys.ts";
+import type { Logger } from "../../protocol/node/log.ts";
+import type { Clock } from "../../protocol/time.ts";
+import { instanceEnd, instanceInterface, internetPathMtu } from "../../protocol/tunnel.ts";
+import { firewallOf, type TunnelEnd } from "../core/firewall.ts";
+import { learnedForMs } from "../core/firewall-learned.ts";
+import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
+import { resolverFiles, serversOf } from "../core/resolver.ts";
+import { tunnelPlan } from "../core/tunnel.ts";
+import { forgetConnections } from "./conntrack.ts";
+import { Dnsmasq, resolverPaths } from "./dnsmasq.ts";
+import { UpstreamWatch } from "./dnsmasq-upstreams.ts";
+import { Nft } from "./nft.ts";
+import { NftTable } from "./nft-table.ts";
+import { Tunnel, type TunnelState } from "./wireguard.ts";
+
+export interface LinuxDataPathOptions {
+  /** The instance's WireGuard key; undefined before there is an identity. */
+  readonly key: () => KeyPair | undefined;
+  readonly listenPort: number;
+  /** The resolver's files, and texts on their way to nft. Only the agent may write there. */
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Something changed by itself: the plan should be compared soon. */
+  readonly onNews: () => void;
+}
+
+const end: TunnelEnd = { interface: instanceInterface, ...instanceEnd };
+const tunnelSettings = {
+  addresses: [`${instanceEnd.ipv4}/32`, `${instanceEnd.ipv6}/128`],
+  pathMtu: internetPathMtu,
+};
+
+/**
+ * The kernel's data path, and the two programs that are part of it: WireGuard, routes, table `inet connector`, connections
+ * and dnsmasq. One thing is done at a time. Disposing leaves all of it carrying traffic; the next process adopts it.
+ */
+export class LinuxDataPath implements DataPath, Disposable {
+  readonly #options: LinuxDataPathOptions;
+  readonly #run = commandRunner();
+  readonly #nft: Nft;
+  readonly #table: NftTable;
+  readonly #dnsmasq: Dnsmasq;
+  readonly #upstreams: UpstreamWatch;
+  readonly #ageing: NodeJS.Timeout;
+  #tunnel: Tunnel | undefined;
+  /** A firewall of ours is in place: without one nothing is let into the tunnel. */
+  #isGuarded = false;
+  #plan: DataPathPlan | undefined;
+  /** Whose each user address was by the last apply. BOUNDED: two per session. */
+  #owners: ReadonlyMap<string, string> = new Map();
+  /** Addresses whose connections are still to be forgotten. BOUNDED: by the pools' addresses. */
+  readonly #departed = new Set<string>();
+  #toldResolver: string | undefined;
+  /** What happened to the tunnel by itself since the last comparison. */
+  #renewed = false;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: LinuxDataPathOptions) {
+    const { folder, log } = options;
+    this.#options = options;
+    this.#nft = new Nft({ run: this.#run, folder });
+    this.#table = new NftTable({ nft: this.#nft, log });
+    this.#dnsmasq = new Dnsmasq({ folder, log });
+    this.#upstreams = new UpstreamWatch({
+      log,
+      onChange: () => void this.#inTurn(() => this.#followUpstreams()),
+    });
+    this.#ageing = setInterval(() => void this.#age(), learnedForMs).unref();
+  }
+
+  apply(plan: DataPathPlan): Promise<Result<DataPathState>> {
+    return this.#inTurn(() => this.#apply(plan));
+  }
+
+  compare(): Promise<Result<DataPathState>> {
+    return this.#inTurn(() => this.#compare());
+  }
+
+  async traffic(): Promise<Result<ReadonlyMap<string, SessionTraffic>>> {
+    const isNews = this.#dnsmasq.problem?.message !== this.#toldResolver;
+    if (isNews && this.#plan !== undefined) this.#options.onNews();
+    if (this.#tunnel === undefined || this.#plan === undefined) {
+      return failed("datapath.failing", { error: "nothing was applied yet" });
+    }
+    return this.#tunnel.traffic();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#ageing);
+    this.#upstreams[Symbol.dispose]();
+    this.#dnsmasq[Symbol.dispose]();
+    this.#tunnel?.[Symbol.dispose]();
+  }
+
+  /**
+   * Rules before peers: who is let into the tunnel finds the rules of his group. What the firewall cannot be told does not
+   * keep the peers of those who left: the rules that stand drop whom they do not know.
+   */
+  async #apply(plan: DataPathPlan): Promise<Result<DataPathState>> {
+    const guarded = await this.#guard(plan);
+    if (!guarded.ok && !this.#isGuarded) return guarded;
+    const tunnel = await this.#open();
+    if (!tunnel.ok) return tunnel;
+    const tunnelled = await tunnel.value.apply(tunnelPlan(plan, tunnelSettings));
+    if (!tunnelled.ok) return tunnelled;
+    this.#plan = plan;
+    const forgotten = await this.#forgetDeparted(plan);
+    await this.#resolve(plan);
+    if (!guarded.ok) return guarded;
+    if (!forgotten.ok) return forgotten;
+    return success(this.#state(tunnelled.value, []));
+  }
+
+  async #guard(plan: DataPathPlan): Promise<Result<void>> {
+    try {
+      makeFolder(this.#options.folder);
+    } catch (error) {
+      return { ok: false, failure: storageFailure(error, this.#options.folder) };
+    }
+    if (!this.#isGuarded) {
+      const usable = await this.#nft.version();
+      if (!usable.ok) return usable;
+    }
+    const written = await this.#table.apply(firewallOf(plan, end));
+    this.#isGuarded ||= written.ok;
+    return written;
+  }
+
+  async #open(): Promise<Result<Tunnel>> {
+    if (this.#tunnel !== undefined) return success(this.#tunnel);
+    const { key: keyOf, listenPort, clock, log, onNews } = this.#options;
+    const key = keyOf();
+    if (key === undefined) return failed("datapath.failing", { error: "the instance has no key yet" });
+    const onRenewed = () => {
+      this.#renewed = true;
+      onNews();
+    };
+    const opened = await Tunnel.open({ name: instanceInterface, key, listenPort, clock, log, onRenewed });
+    if (!opened.ok) return opened;
+    log.info({ interface: instanceInterface, backend: opened.value.backend }, "the tunnel is WireGuard's");
+    this.#tunnel = opened.value;
+    return opened;
+  }
+
+  /** An address that is nobody's now, or another device's, has no connections of before. */
+  async #forgetDeparted(plan: DataPathPlan): Promise<Result<void>> {
+    const owners = new Map<string, string>();
+    for (const { wireguardKey, ipv4, ipv6 } of plan.peers) {
+      if (ipv4 !== undefined) owners.set(ipv4, wireguardKey);
+      if (ipv6 !== undefined) owners.set(ipv6, wireguardKey);
+    }
+    for (const [address, key] of this.#owners) if (owners.get(address) !== key) this.#departed.add(address);
+    this.#owners = owners;
+    if (this.#departed.size === 0) return success(undefined);
+    const forgotten = await forgetConnections(this.#run, [...this.#departed]);
+    if (forgotten.ok) this.#departed.clear();
+    return forgotten;
+  }
+
+  /** After the table: dnsmasq fills sets that must be there. Its failure is told in the state; packets do not need it. */
+  async #resolve({ dns, resources }: DataPathPlan): Promise<void> {
+    this.#upstreams.watch(dns === undefined ? [] : serversOf(dns));
+    const { serversFile, pidFile } = resolverPaths(this.#options.folder);
+    const place = { tunnel: end, serversFile, pidFile, user: userInfo().username };
+    await this.#dnsmasq.apply(dns && resolverFiles(dns, resources.values(), place, this.#upstreams.silent));
+  }
+
+  async #followUpstreams(): Promise<void> {
+    if (this.#plan !== undefined) await this.#resolve(this.#plan);
+    this.#options.onNews();
+  }
+
+  async #compare(): Promise<Result<DataPathState>> {
+    if (this.#tunnel === undefined) return failed("datapath.failing", { error: "nothing was applied yet" });
+    const tunnel = await this.#tunnel.compare();
+    if (!tunnel.ok) return tunnel;
+    const table = await this.#table.drift();
+    if (!table.ok) return table;
+    const renewed = this.#renewed ? [`interface ${instanceInterface} was lost, and made anew`] : [];
+    this.#renewed = false;
+    return success(this.#state(tunnel.value, [...renewed, ...table.value]));
+  }
+
+  #state({ routes, peers, drift }: TunnelState, more: readonly string[]): DataPathState {
+    const resolver = this.#dnsmasq.problem;
+    this.#toldResolver = resolver?.message;
+    const words =
+      drift === undefined
+        ? []
+        : [
+            Object.entries(drift)
+              .map((fact) => fact.join(" "))
+              .join(", "),
+          ];
+    return { routes, peers, drift: [...words, ...more], resolver, silent: [...this.#upstreams.silent] };
+  }
+
+  async #age(): Promise<void> {
+    const aged = await this.#inTurn(() => this.#table.age());
+    if (!aged.ok) this.#options.log.warn({ ...aged.failure.facts }, "learned addresses could not be aged");
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}

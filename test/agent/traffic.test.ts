@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import type { SessionTraffic } from "../../agent/core/ports.ts";
+import { Traffic } from "../../agent/core/traffic.ts";
+import { failed, success } from "../../protocol/failures.ts";
+import { at } from "./fixture.ts";
+
+const silent: SessionTraffic = {
+  rxBytes: 0,
+  txBytes: 0,
+  heardAtMs: undefined,
+  handshakeAtMs: undefined,
+  endpoint: undefined,
+};
+
+test("is read every 5 s, one reading at a time, and an answer that comes twice counts once", () => {
+  const traffic = new Traffic();
+  const readings = (ms: number) => traffic.next(at(ms)).map(({ effectId }) => effectId);
+  const [first = 0] = readings(0);
+  expect(readings(60_000)).toEqual([]);
+  expect(traffic.read(first, success(new Map()), at(1))).toEqual({ is: "known", sessions: [] });
+  expect(traffic.read(first, success(new Map()), at(1))).toBeUndefined();
+  expect(readings(5_000)).toEqual([]);
+  expect(readings(5_001)).toHaveLength(1);
+});
+
+test("active is who was heard in the last 180 s", () => {
+  const traffic = new Traffic();
+  const [{ effectId } = { effectId: 0 }] = traffic.next(at(1_000_000));
+  const heard = (agoMs: number) => ({ ...silent, heardAtMs: 1_000_000 - agoMs });
+  const reading = new Map([
+    ["now", heard(0)],
+    ["late", heard(180_000)],
+    ["gone", heard(180_001)],
+    ["never", silent],
+  ]);
+  expect(traffic.read(effectId, success(reading), at(1_000_000))).toMatchObject({
+    is: "known",
+    sessions: [
+      ["now", 1_000_000],
+      ["late", 820_000],
+      ["gone", 819_999],
+    ],
+  });
+  expect(traffic.activeAgents).toBe(2);
+});
+
+test("a reading that fails keeps what was known, and says so", () => {
+  const traffic = new Traffic();
+  const [{ effectId: first } = { effectId: 0 }] = traffic.next(at(0));
+  traffic.read(first, success(new Map([["one", { ...silent, rxBytes: 7, heardAtMs: 0 }]])), at(0));
+  const [{ effectId: second } = { effectId: 0 }] = traffic.next(at(5_000));
+  const result = failed("datapath.failing", { command: "wg show" });
+  expect(traffic.read(second, result, at(5_000))).toEqual({ is: "unknown", spareUntilMs: 65_000 });
+  expect(traffic.activeAgents).toBe(1);
+  expect(traffic.of("one")?.rxBytes).toBe(7);
+  expect(traffic.problems()).toEqual([{ code: "datapath.unreadable", facts: { command: "wg show" } }]);
+});
