@@ -3,6 +3,7 @@ import type { FailureCode } from "../../protocol/failures.ts";
 import { DrainReason } from "../../protocol/specs.ts";
 import { InstanceStatus, type PoolCounts, type SessionView } from "../../protocol/view.ts";
 import type { AgentViews } from "../core/ports.ts";
+import { TrafficTotals } from "./traffic-totals.ts";
 
 /**
  * What Prometheus reads: gauges taken from the views at the moment of the scrape, so they never disagree with the CLI,
@@ -12,6 +13,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #gauges = gauges(this.#registry);
   readonly #counters = counters(this.#registry);
+  readonly #traffic = new TrafficTotals();
 
   get contentType(): string {
     return this.#registry.contentType;
@@ -74,7 +76,11 @@ export class Metrics {
     }
     for (const row of views.prefixes()) g.prefixes.inc({ verdict: row.verdict });
     for (const state of sessionStates) g.sessions.set({ state }, 0);
-    for (const session of views.sessions()) g.sessions.inc({ state: session.state });
+    const sessions = views.sessions();
+    for (const session of sessions) g.sessions.inc({ state: session.state });
+    const { rx, tx } = this.#traffic.take(sessions);
+    this.#counters.traffic.inc({ direction: "from_devices" }, rx);
+    this.#counters.traffic.inc({ direction: "to_devices" }, tx);
     const { user, system } = process.cpuUsage();
     this.#counters.cpu.reset();
     this.#counters.cpu.inc((user + system) / 1e6);
@@ -99,7 +105,7 @@ function gauges(registry: Registry) {
     drain: gauge("drain", "1 for each reason why no new sessions are taken.", "reason"),
     link: gauge("link_up", "1 while the controller is connected."),
     start: gauge("start_time_seconds", "When the agent started, Unix time."),
-    agents: gauge("active_agents", "Devices with a granted session."),
+    agents: gauge("active_agents", "Devices heard in the last 180 s."),
     sessions: gauge("sessions", "Sessions by state.", "state"),
     addresses: gauge("pool_addresses", "Addresses of a pool by state.", "pool", "group", "state"),
     prefixes: gauge("prefixes", "Prefixes by verdict: ok, or the code of what is wrong.", "verdict"),
@@ -116,6 +122,7 @@ function counters(registry: Registry) {
     dials: counter("link_dials_total", "Connections to the controller that were begun."),
     ignored: counter("link_ignored_frames_total", "Frames of a type this version does not know."),
     readings: counter("prefix_readings_total", "Readings of the metadata service by result.", "result"),
+    traffic: counter("traffic_bytes_total", "Bytes in the tunnel, summed up at each scrape.", "direction"),
     cpu: counter("process_cpu_seconds_total", "Processor time the agent used."),
     rows: counter("store_rows_total", "Rows written to the store."),
     commitFailures: counter("store_failures_total", "Transactions that failed.", "code"),

@@ -18,6 +18,19 @@ export function duration(ms: number): string {
   return `${seconds}s`;
 }
 
+/** `340 B`, `1.2 kB`, `53 MB`: three digits at most, in powers of ten as traffic is counted, rounded down. */
+export function byteSize(bytes: number): string {
+  let [value, unit] = [bytes, 0];
+  while (value >= 1000 && unit < byteUnits.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  const digits = unit > 0 && value < 10 ? Math.floor(value * 10) / 10 : Math.floor(value);
+  return `${digits} ${byteUnits[unit] ?? ""}`;
+}
+
+const byteUnits = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+
 /** `2026-10-28 10:48:06Z`: UTC like the log, so that the two can be compared. */
 export function timestamp(epochMs: number | undefined): string {
   if (epochMs === undefined || Math.abs(epochMs) > 8.64e15) return "-";

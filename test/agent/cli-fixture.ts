@@ -160,6 +160,10 @@ export const sessions: SessionView[] = [
     ipv4: "172.18.128.177",
     ipv6: ipv6(1),
     lastSeenMs: nowMs - 12 * second,
+    rxBytes: 1_234_567,
+    txBytes: 53_999_999_999,
+    handshakeMs: nowMs - 72 * second,
+    endpoint: "198.51.100.7:40012",
   },
 ];
 

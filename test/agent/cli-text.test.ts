@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { startSocketServer } from "../../agent/adapters/socket-server.ts";
-import { textWidth } from "../../protocol/node/text.ts";
+import { byteSize, textWidth } from "../../protocol/node/text.ts";
 import { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { active, connector, fakeAgent, online, type Ran, silent, unenrolled } from "./cli-fixture.ts";
@@ -56,6 +56,7 @@ test("in a pipe every value is whole and each row is one line", async () => {
   expect(line).toContain("01900002-1111-4222-8333-444455556666");
   const sessions = await run(["sessions"], { screen: undefined });
   expect(sessions.out).toMatch(/bob .* refused .* pool\.full/);
+  expect(sessions.out).toMatch(/alice .* 1\.2 MB +53 GB +1m 12s ago +198\.51\.100\.7:40012 +12s ago/);
 });
 
 test.each([
@@ -104,4 +105,17 @@ test("color only on a terminal, and not when it is unwanted", async () => {
 test("a name from the controller cannot steer the terminal", async () => {
   const { out } = await run(["status"], { status: { ...active, name: "evil\u001b[2Jname" } });
   expect(out).not.toContain("\u001b");
+});
+
+test.each([
+  [0, "0 B"],
+  [999, "999 B"],
+  [1_000, "1 kB"],
+  [9_999, "9.9 kB"],
+  [999_999, "999 kB"],
+  [1_250_000, "1.2 MB"],
+  [53_999_999_999, "53 GB"],
+  [2 ** 53, "9 PB"],
+])("%d bytes are %s", (bytes, text) => {
+  expect(byteSize(bytes)).toBe(text);
 });

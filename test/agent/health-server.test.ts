@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { expect, test } from "vitest";
 import { startHealthServer } from "../../agent/adapters/health-server.ts";
 import { Metrics } from "../../agent/adapters/metrics.ts";
-import type { StatusView } from "../../protocol/view.ts";
+import type { SessionView, StatusView } from "../../protocol/view.ts";
 import { until } from "../support/until.ts";
 import { active, fakeAgent, online, silent, unenrolled } from "./cli-fixture.ts";
 
@@ -107,6 +107,34 @@ test("what is no longer true is no longer in the metrics", async () => {
   const metrics = new Metrics();
   expect(await metrics.text(fakeAgent(online).views)).toContain("Pool2");
   expect(await metrics.text(fakeAgent(active).views)).not.toContain("Pool2");
+});
+
+test("the bytes of all sessions only grow, whatever becomes of the sessions", async () => {
+  const metrics = new Metrics();
+  const { views } = fakeAgent(active);
+  const granted = (session: string, bytes?: number): SessionView => ({
+    ...{ session, epoch: 1, device: session, user: "u", pool: "Pool1", state: "granted" },
+    ...(bytes === undefined ? {} : { rxBytes: bytes, txBytes: 10 * bytes }),
+  });
+  const scrape = async (...sessions: SessionView[]) => {
+    const { samples } = parse(await metrics.text({ ...views, sessions: () => sessions }));
+    const bytes = samples.filter(({ name }) => name === "connector_traffic_bytes_total");
+    return bytes.map(({ value }) => value);
+  };
+  const looks: readonly (readonly [what: string, sessions: SessionView[], from: number])[] = [
+    ["what was there before the agent is not counted", [granted("old", 5_000), granted("silent")], 0],
+    ["growth is, and that of a new one", [granted("old", 5_100), granted("silent"), granted("new", 40)], 140],
+    ["numbers that come late tell of a past", [granted("old", 5_100), granted("silent", 7_000)], 140],
+    ["an end takes nothing away", [granted("silent", 7_001)], 141],
+    ["a counter that began anew counts from nothing", [granted("silent", 9)], 150],
+    ["a reading that is missing changes nothing", [granted("silent")], 150],
+    ["and is made up for", [granted("silent", 12)], 153],
+    ["a grant on its way begins at nothing", [{ ...granted("late"), state: "granting" }], 153],
+    ["so that all of it counts", [granted("late", 7)], 160],
+  ];
+  for (const [what, sessions, from] of looks) {
+    expect(await scrape(...sessions), what).toEqual([from, 10 * from]);
+  }
 });
 
 test("docs/metrics.md names every metric, and no other", async () => {

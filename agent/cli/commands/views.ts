@@ -70,7 +70,10 @@ export function withViews(argv: Argv, world: World, choose: Choose): Argv {
       (y) =>
         filterOptions(watchOption(askOptions(y, world.env)), ["granting", "granted", "refused", "ended"])
           .example("$0 sessions --user alice", "one user's sessions")
-          .example("$0 sessions --state refused", "who is not served, and why"),
+          .example("$0 sessions --state refused", "who is not served, and why")
+          .epilogue(
+            "Rx: bytes from the device. Tx: bytes to it. active: heard in the last 180 s. A wide terminal or a pipe shows handshake and endpoint too.",
+          ),
       (o) =>
         choose(async () => {
           const { sessionsReport } = await import("../views/sessions.ts");
