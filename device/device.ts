@@ -9,11 +9,13 @@ import type { Logger } from "../protocol/node/log.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
 import type { Secret } from "../protocol/secret.ts";
 import { protocolVersion, protocolVersionMin } from "../protocol/version.ts";
+import { ControllerAddresses } from "./adapters/controller-addresses.ts";
 import { logEvent } from "./adapters/event-log.ts";
 import { hostOs } from "./adapters/host.ts";
 import { type DeviceKeys, openKeys } from "./adapters/keys-file.ts";
 import { StateFile } from "./adapters/state-file.ts";
 import { UserFiles } from "./adapters/user-files.ts";
+import { startCarrier, type TunnelChoice } from "./carrier.ts";
 import type { Proof } from "./core/admission.ts";
 import { Device } from "./core/device.ts";
 import type { DeviceEffect, DeviceInput } from "./core/effects.ts";
@@ -28,6 +30,7 @@ export interface DeviceOptions {
   readonly codeFile?: string | undefined;
   /** What the administrator's list calls this device. */
   readonly name: string;
+  readonly tunnel: TunnelChoice;
   readonly log: Logger;
 }
 
@@ -43,6 +46,7 @@ export interface RunningDevice extends Disposable {
 export function startDevice(options: DeviceOptions): RunningDevice {
   const { log, stateFolder } = options;
   makeFolder(stateFolder, 0o700);
+  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile, "utf8");
   const keys = openKeys(stateFolder);
   const files = new UserFiles(stateFolder, options.codeFile);
   const stateFile = new StateFile(stateFolder);
@@ -65,10 +69,17 @@ export function startDevice(options: DeviceOptions): RunningDevice {
     tick: { kind: "tick" },
     clock: systemClock,
   });
+  const post = (input: DeviceInput) => driver.post(input);
+  const tunnel = startCarrier({ choice: options.tunnel, key: keys.wireguard, stateFolder, log, post });
+  const controller = new ControllerAddresses(options.controller, (addresses) => {
+    // The link that reports a dead path must not go through it.
+    return tunnel?.outside(addresses) ?? Promise.resolve();
+  });
   const dialer = new Dialer({
     controller: options.controller,
-    ca: options.caFile === undefined ? undefined : readFileSync(options.caFile, "utf8"),
-    post: (input) => driver.post({ kind: "link", input }),
+    lookup: controller.lookup,
+    ca,
+    post: (input) => post({ kind: "link", input }),
     onUnknown: (type) => log.debug({ type }, "ignored a message of unknown type"),
   });
 
@@ -93,6 +104,9 @@ export function startDevice(options: DeviceOptions): RunningDevice {
         else driver.post({ kind: "saveFailed", effectId, why: result.failure.code });
         return;
       }
+      case "lead":
+        tunnel?.want(effect.to);
+        return;
       case "removeCode":
         files.removeCode();
         log.info("removed the join code, it has done its work");
@@ -115,6 +129,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
       driver.flush();
       driver[Symbol.dispose]();
       files[Symbol.dispose]();
+      tunnel?.[Symbol.dispose]();
     },
   };
 }

@@ -1,48 +1,30 @@
 #!/usr/bin/env node
 import { existsSync } from "node:fs";
-import { homedir, hostname } from "node:os";
-import { join } from "node:path";
 import yargs from "yargs";
-import { Failure } from "../protocol/failures.ts";
+import { Failure, failureEntry } from "../protocol/failures.ts";
 import { createLogger } from "../protocol/node/log.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
 import { exitCodes } from "../protocol/node/text.ts";
 import { StateFile } from "./adapters/state-file.ts";
 import { UserFiles } from "./adapters/user-files.ts";
+import type { TunnelChoice } from "./carrier.ts";
 import type { Wants } from "./core/attachment.ts";
 import { type DeviceOptions, startDevice } from "./device.ts";
+import { leaveTunnel } from "./leave-tunnel.ts";
+import { chooseTunnel, runOptions, stateDirOption } from "./options.ts";
 import { statusExitCode, statusText } from "./status.ts";
-
-const stateDirOption = {
-  type: "string",
-  default: join(process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state"), "connector-device"),
-  describe: "where keys and state are kept",
-} as const;
+import { readTunnel } from "./tunnel-view.ts";
 
 await yargs(process.argv.slice(2))
   .scriptName("connector-device")
   .usage("$0 COMMAND\n\nThe reference user agent: joins with a code and keeps its place in the group.")
-  .command(
-    "run",
-    "Join if need be, attach, and stay attached",
-    (command) =>
-      command
-        .option("controller", { type: "string", demandOption: true, describe: "URL of the controller" })
-        .option("ca-file", { type: "string", describe: "PEM file of the only CAs to trust" })
-        .option("state-dir", stateDirOption)
-        .option("code-file", { type: "string", describe: "file with the join code; removed after joining" })
-        .option("name", { type: "string", default: hostname(), describe: "name in the administrator's list" })
-        .option("verbose", { alias: "v", type: "boolean", default: false, describe: "log more" })
-        .example("$0 run --controller https://controller.example --code-file ./code", "")
-        .check(({ controller }) => mayCarryCode(controller) || notTaken(controller)),
-    (args) => {
-      const log = createLogger({ name: "connector-device", level: args.verbose ? "debug" : "info" });
-      run({ ...args, stateFolder: args.stateDir, log });
-    },
-  )
+  .command("run", "Join if need be, attach, and stay attached", runOptions, (args) => {
+    const log = createLogger({ name: "connector-device", level: args.verbose ? "debug" : "info" });
+    run(() => ({ ...args, stateFolder: args.stateDir, tunnel: chooseTunnel(args), log }), log);
+  })
   .command(
     "status",
-    "Show what is on disk: membership, attachment, last refusal",
+    "Show membership, attachment, tunnel, last refusal",
     (command) =>
       command
         .option("state-dir", stateDirOption)
@@ -51,9 +33,17 @@ await yargs(process.argv.slice(2))
   )
   .command(
     "logout",
-    "Detach and stay detached; a device that runs follows within a second",
+    "Detach and stay detached: the tunnel goes, within a second where the device runs",
     (command) => command.option("state-dir", stateDirOption),
-    ({ stateDir }) => want(stateDir, "detached"),
+    async ({ stateDir }) => {
+      want(stateDir, "detached");
+      const left = await leaveTunnel(stateDir);
+      if (left.ok) return;
+      process.stderr.write(
+        `Logged out, but the tunnel is still up: ${left.failure.message}.\n${left.failure.hint}\n`,
+      );
+      process.exitCode = exitCodes.failed;
+    },
   )
   .command(
     "login",
@@ -72,37 +62,40 @@ await yargs(process.argv.slice(2))
   })
   .parseAsync();
 
-/** A join code is as good as a password: it goes over TLS, or does not leave this host. */
-function mayCarryCode(controller: string): boolean {
-  const url = URL.parse(controller);
-  if (url === null || url.username !== "" || url.password !== "") return false;
-  if (url.protocol === "https:") return true;
-  return url.protocol === "http:" && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
-}
-
-function notTaken(controller: string): string {
-  return `--controller takes https://HOST[:PORT], or http:// on loopback, not ${controller}`;
-}
-
-function run(options: DeviceOptions): void {
+function run(read: () => DeviceOptions, log: DeviceOptions["log"]): void {
   try {
+    const options = read();
     const device = startDevice(options);
+    tellTunnel(options.tunnel, log);
     process.on("SIGHUP", () => device.retry());
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.once(signal, () => {
-        options.log.info({ signal }, "stopping; the attachment is kept");
+        log.info({ signal }, "stopping; the attachment and the tunnel are kept");
         device[Symbol.dispose]();
       });
     }
   } catch (error) {
     const { message, path } = error as NodeJS.ErrnoException;
     const why = error instanceof Failure ? { code: error.code, hint: error.hint } : { file: path };
-    options.log.fatal({ ...why, problem: message }, "cannot start");
+    log.fatal({ ...why, problem: message }, "cannot start");
     process.exitCode = exitCodes.configuration;
   }
 }
 
-function status(stateFolder: string, asJson: boolean): void {
+function tellTunnel(choice: TunnelChoice, log: DeviceOptions["log"]): void {
+  if (choice.is === "on") {
+    const { names, interface: name } = choice;
+    log.info({ interface: name, names: names.kind }, "the tunnel is on");
+    if (names.kind === "none") log.info("the host's name servers are left alone: services by address only");
+  } else if (choice.why === null) {
+    log.info("the tunnel is off");
+  } else {
+    const { summary, hint } = failureEntry(choice.why);
+    log.warn({ code: choice.why, hint }, summary);
+  }
+}
+
+async function status(stateFolder: string, asJson: boolean): Promise<void> {
   const state = new StateFile(stateFolder).read();
   const wants = new UserFiles(stateFolder, undefined).readWants();
   if (!existsSync(stateFolder) || !state.ok) {
@@ -111,10 +104,12 @@ function status(stateFolder: string, asJson: boolean): void {
     process.exitCode = exitCodes.cannotTell;
     return;
   }
-  process.stdout.write(
-    `${asJson ? JSON.stringify({ ...state.value, wants }, undefined, 2) : statusText(state.value, wants)}\n`,
-  );
-  process.exitCode = statusExitCode(state.value, wants);
+  const tunnel = await readTunnel(stateFolder);
+  const shown = asJson
+    ? JSON.stringify({ ...state.value, wants, tunnel: tunnel ?? null }, undefined, 2)
+    : statusText(state.value, wants, tunnel);
+  process.stdout.write(`${shown}\n`);
+  process.exitCode = statusExitCode(state.value, wants, tunnel);
 }
 
 function want(stateFolder: string, wants: Wants): void {

@@ -1,42 +1,61 @@
-import { type Result, success } from "../protocol/failures.ts";
+import type { Failure } from "../protocol/failures.ts";
 import { systemClock } from "../protocol/node/clock.ts";
 import { Driver } from "../protocol/node/driver.ts";
 import type { Logger } from "../protocol/node/log.ts";
+import type { WireguardBackend } from "../protocol/node/wireguard/port.ts";
 import { TunnelHost, type TunnelHostOptions } from "./adapters/tunnel.ts";
 import type { Attached } from "./core/attachment.ts";
-import { Probe, type ProbeEffect, type ProbeInput, probeDefaults, type Verdict } from "./core/probe.ts";
-import { DeviceTunnel, pathOf, type TunnelEffect, type TunnelInput } from "./core/tunnel.ts";
+import {
+  type Echo,
+  Probe,
+  type ProbeEffect,
+  type ProbeInput,
+  probeDefaults,
+  type Verdict,
+} from "./core/probe.ts";
+import { DeviceTunnel, type TunnelEffect, type TunnelInput } from "./core/tunnel.ts";
 import { echoTarget, type InstanceEnd } from "./core/tunnel-plan.ts";
+import { pathOf } from "./core/tunnel-state.ts";
 
 export interface TunnelOptions extends Omit<TunnelHostOptions, "onMade"> {
   readonly end: InstanceEnd;
   readonly log: Logger;
+  /** What carries the traffic from now on, or nothing; nothing is known of it yet. */
+  readonly onCarries?: (path: Attached | undefined) => void;
   /** The probe's word on the path that carries the traffic: when it first answers, goes silent or comes back. */
   readonly onVerdict: (path: Attached, verdict: Verdict) => void;
+  /** What keeps the tunnel from being as it should; undefined when nothing does any more. */
+  readonly onProblem?: (problem: Failure | undefined) => void;
 }
 
 export interface RunningTunnel extends Disposable {
   /** The attachment the device holds from now on; undefined takes the tunnel down. */
   want(attachment: Attached | undefined): void;
+  /** Addresses that are reached outside the tunnel from now on. Resolves when they are, or after a second. */
+  outside(addresses: readonly string[]): Promise<void>;
+  readonly backend: WireguardBackend | undefined;
 }
 
 /** An answer later than this is none: the next question comes each second. */
 const echoWithinMs = 800;
+const settleWithinMs = 1_000;
 
 /**
- * Runs the device's tunnel until it is disposed of, which leaves it carrying traffic: the next start adopts it. Fails with
- * `datapath.failing` when the name is taken by something else, or the host cannot be asked.
+ * Runs the device's tunnel until it is disposed of, which leaves it carrying traffic: the next start adopts it. Whatever
+ * cannot be set up is told, and tried again.
  */
-export async function startTunnel(options: TunnelOptions): Promise<Result<RunningTunnel>> {
-  const { log, end, onVerdict } = options;
-  const opened = await TunnelHost.open({ ...options, onMade: () => tunnel.post({ kind: "changed" }) });
-  if (!opened.ok) return opened;
-  const host = opened.value;
+export function startTunnel(options: TunnelOptions): RunningTunnel {
+  const { log, end, onVerdict, onCarries, onProblem } = options;
+  const host = new TunnelHost({ ...options, onMade: () => tunnel.post({ kind: "changed" }) });
   /** What carries the traffic, and is probed. */
   let carrier: Attached | undefined;
+  let canAsk = true;
+  /** BOUNDED: one for each time the controller's name is looked up, for a second. */
+  const waiting = new Set<() => void>();
 
+  const core = new DeviceTunnel(end);
   const tunnel = new Driver<TunnelInput, TunnelEffect>({
-    core: new DeviceTunnel(end),
+    core,
     perform: (effects) => {
       for (const effect of effects) performTunnel(effect);
     },
@@ -56,7 +75,11 @@ export async function startTunnel(options: TunnelOptions): Promise<Result<Runnin
     switch (effect.do) {
       case "apply": {
         const { effectId, plan, afresh } = effect;
-        void host.apply(plan, afresh).then((result) => tunnel.post({ kind: "applied", effectId, result }));
+        void host.apply(plan, afresh).then((result) => {
+          tunnel.post({ kind: "applied", effectId, result });
+          tunnel.flush();
+          if (core.isSettled) for (const settled of waiting) settled();
+        });
         return;
       }
       case "readHandshake": {
@@ -71,11 +94,22 @@ export async function startTunnel(options: TunnelOptions): Promise<Result<Runnin
         // Without an address to ask, silence proves nothing.
         probe.post({ kind: "watch", path: carrier && echoTarget(carrier, end) && pathOf(carrier) });
         log.info({ instance: carrier?.instance ?? "none" }, "the tunnel's traffic goes another way");
+        onCarries?.(carrier);
         return;
       case "tell":
-        log.warn({ code: effect.failure.code, ...effect.failure.facts }, "the tunnel cannot be set up");
+        tell(effect.problem);
+        onProblem?.(effect.problem);
         return;
     }
+  }
+
+  function tell(problem: Failure | undefined): void {
+    if (problem === undefined) {
+      log.info("the tunnel is as it should be again");
+      return;
+    }
+    const { code, facts, hint } = problem;
+    log.warn({ code, ...facts, hint }, "the tunnel cannot be set up, trying again");
   }
 
   function performProbe(effect: ProbeEffect): void {
@@ -88,11 +122,15 @@ export async function startTunnel(options: TunnelOptions): Promise<Result<Runnin
       }
       case "echo": {
         const { effectId } = effect;
-        void echo(path).then((answered) => probe.post({ kind: "echoed", effectId, answered }));
+        void ask(path).then((echo) => probe.post({ kind: "echoed", effectId, echo }));
         return;
       }
       case "tell":
         if (path === undefined || pathOf(path) !== effect.path) return;
+        log.info(
+          { instance: path.instance, epoch: path.epoch, verdict: effect.verdict },
+          "the path was probed",
+        );
         tunnel.post({ kind: "verdict", path: effect.path, verdict: effect.verdict });
         onVerdict(path, effect.verdict);
         return;
@@ -103,17 +141,39 @@ export async function startTunnel(options: TunnelOptions): Promise<Result<Runnin
     return path && (await host.peer(path.wireguardKey))?.rxBytes;
   }
 
-  async function echo(path: Attached | undefined): Promise<boolean> {
+  async function ask(path: Attached | undefined): Promise<Echo> {
     const target = path && echoTarget(path, end);
-    return target !== undefined && (await host.echo(target, echoWithinMs));
+    const echo = target === undefined ? "unsent" : await host.echo(target, echoWithinMs);
+    if (echo === "unsent" && canAsk)
+      log.warn({ target }, "no echo can be sent, so a silent path is not found");
+    canAsk = echo !== "unsent";
+    return echo;
   }
 
-  return success({
+  return {
     want: (attachment) => tunnel.post({ kind: "want", attachment }),
+    outside(addresses) {
+      tunnel.post({ kind: "outside", addresses });
+      tunnel.flush();
+      if (core.isSettled) return Promise.resolve();
+      return new Promise((resolve) => {
+        const settled = () => {
+          clearTimeout(timer);
+          waiting.delete(settled);
+          resolve();
+        };
+        const timer = setTimeout(settled, settleWithinMs);
+        waiting.add(settled);
+      });
+    },
+    get backend() {
+      return host.backend;
+    },
     [Symbol.dispose]: () => {
       tunnel[Symbol.dispose]();
       probe[Symbol.dispose]();
       host[Symbol.dispose]();
+      for (const settled of waiting) settled();
     },
-  });
+  };
 }

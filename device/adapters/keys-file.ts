@@ -15,6 +15,8 @@ import {
 export interface DeviceKeys {
   readonly identityKey: string;
   readonly wireguardKey: string;
+  /** With its private half: for this host's WireGuard and nobody else. */
+  readonly wireguard: KeyPair;
   sign(text: string): string;
 }
 
@@ -32,6 +34,7 @@ export function openKeys(folder: string): DeviceKeys {
   return {
     identityKey: keys.identity.publicKey,
     wireguardKey: keys.wireguard.publicKey,
+    wireguard: keys.wireguard,
     sign: (message) => signText(keys.identity, message),
   };
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
 import { type Result, success } from "../../protocol/failures.ts";
 import type { Run } from "../../protocol/node/command.ts";
 import { readFileIfThere, storageFailure } from "../../protocol/node/files.ts";
@@ -16,9 +16,6 @@ export type NamesWay =
    */
   | { readonly kind: "file"; readonly path: string };
 
-const begin = "# The connector's device writes the lines up to the end mark, and takes them away again.";
-const end = "# End of the connector's lines.";
-
 /** Brings the host's name service to the plan; undefined takes back what was set. */
 export async function applyNames(
   way: NamesWay,
@@ -30,15 +27,17 @@ export async function applyNames(
     case "none":
       return success(undefined);
     case "file":
-      return writeNames(way.path, plan);
+      return writeNames(way.path, plan, interfaceName);
     case "resolvectl":
       return setNames(plan, interfaceName, run);
   }
 }
 
-/** The file's text with our lines, or without them; what others wrote stays. */
-export function namesText(before: string, plan: NamePlan | undefined): string {
-  const [start, rest] = [before.indexOf(begin), before.indexOf(`${end}\n`)];
+/** The file's text with our lines, or without them; what others wrote stays, also another device's lines. */
+export function namesText(before: string, plan: NamePlan | undefined, interfaceName: string): string {
+  const begin = `# connector-device writes the lines for ${interfaceName} up to their end mark, and takes them away again.`;
+  const end = `# End of the lines for ${interfaceName}.`;
+  const [start, rest] = [before.indexOf(`${begin}\n`), before.indexOf(`${end}\n`)];
   const theirs =
     start < 0 || rest < start ? before : before.slice(0, start) + before.slice(rest + end.length + 1);
   if (plan === undefined) return theirs;
@@ -47,15 +46,27 @@ export function namesText(before: string, plan: NamePlan | undefined): string {
   return `${begin}\n${ours}${end}\n${theirs}`;
 }
 
-/** In place: a file that is bound into a namespace keeps its inode, and those who look at it see the change. */
-function writeNames(path: string, plan: NamePlan | undefined): Result<void> {
+function writeNames(path: string, plan: NamePlan | undefined, interfaceName: string): Result<void> {
   try {
     const before = readFileIfThere(path) ?? "";
-    const text = namesText(before, plan);
-    if (text !== before) writeFileSync(path, text);
+    const text = namesText(before, plan, interfaceName);
+    if (text !== before) writeInPlace(path, text);
     return success(undefined);
   } catch (error) {
     return { ok: false, failure: storageFailure(error, path) };
+  }
+}
+
+/**
+ * A file that is bound into a namespace keeps its inode, and those who look at it see the change. Cut to length only when
+ * everything is there, so that nobody who asks for a name meanwhile finds a file without servers.
+ */
+function writeInPlace(path: string, text: string): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o644);
+  try {
+    ftruncateSync(file, writeSync(file, text, 0));
+  } finally {
+    closeSync(file);
   }
 }
 

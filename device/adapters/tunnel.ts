@@ -1,12 +1,15 @@
-import { type Result, success } from "../../protocol/failures.ts";
+import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import { commandRunner, type Run } from "../../protocol/node/command.ts";
 import type { KeyPair } from "../../protocol/node/keys.ts";
 import { NetworkInterface } from "../../protocol/node/network-interface.ts";
+import { linkKind } from "../../protocol/node/wireguard/kernel.ts";
 import { openWireguard, type WireguardOptions } from "../../protocol/node/wireguard/open.ts";
-import type { WireguardInterface } from "../../protocol/node/wireguard/port.ts";
+import type { WireguardBackend, WireguardInterface } from "../../protocol/node/wireguard/port.ts";
 import { Secret } from "../../protocol/secret.ts";
 import { type PeerReading, type WireguardPlan, wireguardChange } from "../../protocol/wireguard.ts";
-import type { TunnelPlan } from "../core/tunnel-plan.ts";
+import type { Echo } from "../core/probe.ts";
+import type { Applied } from "../core/tunnel.ts";
+import { type TunnelPlan, withoutIpv6 } from "../core/tunnel-plan.ts";
 import { applyNames, type NamesWay } from "./tunnel-names.ts";
 
 export interface TunnelHostOptions extends WireguardOptions {
@@ -14,65 +17,107 @@ export interface TunnelHostOptions extends WireguardOptions {
   readonly names: NamesWay;
 }
 
-/** The device's WireGuard interface with its addresses, its routes and the host's name servers. */
+/**
+ * The device's WireGuard interface with its addresses, its routes and the host's name servers. Nothing is opened before
+ * the first plan, so that what cannot be opened is a failure like any other, and tried again.
+ */
 export class TunnelHost implements Disposable {
   readonly #options: TunnelHostOptions;
-  readonly #wireguard: WireguardInterface;
   readonly #network: NetworkInterface;
   readonly #run: Run;
+  #wireguard: WireguardInterface | undefined;
 
-  static async open(options: TunnelHostOptions): Promise<Result<TunnelHost>> {
-    const opened = await openWireguard(options);
-    return opened.ok ? success(new TunnelHost(options, opened.value)) : opened;
-  }
-
-  private constructor(options: TunnelHostOptions, wireguard: WireguardInterface) {
+  constructor(options: TunnelHostOptions) {
     this.#options = options;
-    this.#wireguard = wireguard;
     this.#run = commandRunner(options.inside);
     this.#network = new NetworkInterface(options.name, this.#run);
   }
 
-  /** Brings the host to the plan. A peer that is to be `afresh` forgets its keys and the handshakes it began. */
-  async apply(plan: TunnelPlan, afresh: string | undefined): Promise<Result<void>> {
-    if (plan.peers.length === 0) return this.#takeDown();
-    const ensured = await this.#wireguard.ensure();
-    if (!ensured.ok) return ensured;
-    const set = await this.#setPeers(plan, afresh);
-    if (!set.ok) return set;
-    const routed = await this.#network.apply(plan.network);
-    if (!routed.ok) return routed;
-    return applyNames(this.#options.names, plan.names, this.#options.name, this.#run);
+  /** What carries the interface; undefined before it was first there. */
+  get backend(): WireguardBackend | undefined {
+    return this.#wireguard?.backend;
+  }
+
+  /**
+   * Brings the host to the plan. A peer that is to be `afresh` forgets its keys and the handshakes it began. Fails with
+   * `tunnel.failing` or `tunnel.name-taken`; names alone do not fail it.
+   */
+  async apply(plan: TunnelPlan, afresh: string | undefined): Promise<Result<Applied>> {
+    try {
+      const applied = await (plan.peers.length === 0 ? this.#takeDown() : this.#setUp(plan, afresh));
+      return applied.ok ? applied : { ok: false, failure: asTunnelFailure(applied.failure) };
+    } catch (error) {
+      return failed("tunnel.failing", { error: (error as Error).message }, error);
+    }
   }
 
   /** What is known of a peer; undefined where there is none, or it cannot be read. */
   async peer(publicKey: string): Promise<PeerReading | undefined> {
-    const reading = await this.#wireguard.read();
-    return reading.ok ? reading.value.peers.get(publicKey) : undefined;
+    const reading = await this.#wireguard?.read();
+    return reading?.ok ? reading.value.peers.get(publicKey) : undefined;
   }
 
   /** Whether an address answers an echo through the tunnel in time. */
-  async echo(address: string, withinMs: number): Promise<boolean> {
+  async echo(address: string, withinMs: number): Promise<Echo> {
     const wait = (withinMs / 1000).toFixed(1);
     const command = ["ping", "-n", "-q", "-c", "1", "-W", wait, "-I", this.#options.name, address];
-    return (await this.#run(command, { timeoutMs: withinMs + 1_000 })).ok;
+    const asked = await this.#run(command, { timeoutMs: withinMs + 1_000 });
+    if (asked.ok) return "answered";
+    // ping(8): 1 when nothing came back, without a word on standard error; 2 and words for everything else.
+    return asked.failure.facts.error === "exit code 1" ? "silent" : "unsent";
   }
 
   /** Leaves the tunnel carrying traffic, for the next process to adopt. */
   [Symbol.dispose](): void {
-    this.#wireguard[Symbol.dispose]();
+    this.#wireguard?.[Symbol.dispose]();
   }
 
-  async #setPeers(plan: TunnelPlan, afresh: string | undefined): Promise<Result<void>> {
-    const held = await this.#wireguard.read();
+  async #open(): Promise<Result<WireguardInterface>> {
+    if (this.#wireguard !== undefined) return success(this.#wireguard);
+    const opened = await openWireguard(this.#options);
+    if (!opened.ok) return opened;
+    const kind = await linkKind(this.#options.name, this.#run);
+    if (!kind.ok) return kind;
+    const held = kind.value === "none" ? undefined : await opened.value.read();
+    if (held?.ok && this.#isOthers(held.value.publicKey)) return this.#nameTaken("another WireGuard key");
+    // A tunnel of wireguard-go's ends with its process, so this one has another.
+    if (held !== undefined && !held.ok && hasNoSocket(held.failure))
+      return this.#nameTaken("another program");
+    this.#wireguard = opened.value;
+    return opened;
+  }
+
+  async #setUp(plan: TunnelPlan, afresh: string | undefined): Promise<Result<Applied>> {
+    const opened = await this.#open();
+    if (!opened.ok) return opened;
+    const ensured = await opened.value.ensure();
+    if (!ensured.ok) return ensured;
+    const set = await this.#setPeers(opened.value, plan, afresh);
+    if (!set.ok) return set;
+    const fitting = (await this.#hasIpv6()) ? plan : withoutIpv6(plan);
+    const routed = await this.#network.apply(fitting.network);
+    if (!routed.ok) return routed;
+    const { names, name } = this.#options;
+    const asked = await applyNames(names, fitting.names, name, this.#run);
+    return success({ names: asked.ok ? undefined : namesFailure(asked.failure) });
+  }
+
+  async #setPeers(
+    wireguard: WireguardInterface,
+    plan: TunnelPlan,
+    afresh: string | undefined,
+  ): Promise<Result<void>> {
+    const held = await wireguard.read();
     if (!held.ok) return held;
+    // Control sockets share one folder on a host: a device in another network namespace may have the name.
+    if (this.#isOthers(held.value.publicKey)) return this.#nameTaken("another WireGuard key");
     const wanted = this.#wanted(plan);
-    if (afresh === undefined) return this.#wireguard.apply(wireguardChange(held.value, wanted));
+    if (afresh === undefined) return wireguard.apply(wireguardChange(held.value, wanted));
     const others = new Map([...held.value.peers].filter(([key]) => key !== afresh));
     const without = { ...wanted, peers: [...others.values()] };
-    const removed = await this.#wireguard.apply(wireguardChange(held.value, without));
+    const removed = await wireguard.apply(wireguardChange(held.value, without));
     if (!removed.ok) return removed;
-    return this.#wireguard.apply(wireguardChange({ ...held.value, peers: others }, wanted));
+    return wireguard.apply(wireguardChange({ ...held.value, peers: others }, wanted));
   }
 
   #wanted({ peers }: TunnelPlan): WireguardPlan {
@@ -80,10 +125,58 @@ export class TunnelHost implements Disposable {
     return { privateKey: new Secret(privateKey), publicKey, listenPort: undefined, peers };
   }
 
-  async #takeDown(): Promise<Result<void>> {
-    const asked = await applyNames(this.#options.names, undefined, this.#options.name, this.#run);
-    const removed = await this.#wireguard.remove();
-    // The interface goes in any case; resolved has forgotten it with the interface.
-    return this.#options.names.kind === "resolvectl" || !removed.ok ? removed : asked;
+  /** The kernel refuses IPv6 on an interface where it is switched off, and has no such file where it is not built in. */
+  async #hasIpv6(): Promise<boolean> {
+    const off = await this.#run(["cat", `/proc/sys/net/ipv6/conf/${this.#options.name}/disable_ipv6`]);
+    return off.ok && off.value.trim() === "0";
   }
+
+  /** Only what has our key is ours to remove. */
+  async #takeDown(): Promise<Result<Applied>> {
+    const { name, names } = this.#options;
+    const kind = await linkKind(name, this.#run);
+    if (!kind.ok) return kind;
+    if (kind.value === "none" && this.#wireguard === undefined) {
+      // Lines in a file outlive the interface.
+      await applyNames(names, undefined, name, this.#run);
+      return success({ names: undefined });
+    }
+    const opened = await this.#open();
+    if (!opened.ok) return isNameTaken(opened.failure) ? success({ names: undefined }) : opened;
+    const asked = await applyNames(names, undefined, name, this.#run);
+    const removed = await opened.value.remove();
+    // Whether another backend is better is asked anew.
+    opened.value[Symbol.dispose]();
+    this.#wireguard = undefined;
+    if (!removed.ok) return removed;
+    // The interface goes in any case; resolved has forgotten it with the interface.
+    const isForgotten = asked.ok || names.kind === "resolvectl";
+    return success({ names: isForgotten ? undefined : namesFailure(asked.failure) });
+  }
+
+  /** An interface without a key was made and not yet set: by us, or it does not matter. */
+  #isOthers(publicKey: string | undefined): boolean {
+    return publicKey !== undefined && publicKey !== this.#options.key.publicKey;
+  }
+
+  #nameTaken(by: string): { ok: false; failure: Failure } {
+    return failed("tunnel.name-taken", { interface: this.#options.name, by });
+  }
+}
+
+function asTunnelFailure(failure: Failure): Failure {
+  if (failure.code === "tunnel.name-taken") return failure;
+  return new Failure(isNameTaken(failure) ? "tunnel.name-taken" : "tunnel.failing", failure.facts, failure);
+}
+
+function isNameTaken({ code, facts }: Failure): boolean {
+  return code === "tunnel.name-taken" || String(facts.error).includes("is not WireGuard");
+}
+
+function hasNoSocket({ facts }: Failure): boolean {
+  return facts.error === "ENOENT" || facts.error === "ECONNREFUSED";
+}
+
+function namesFailure(failure: Failure): Failure {
+  return new Failure("tunnel.names-failing", failure.facts, failure);
 }

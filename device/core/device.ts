@@ -13,9 +13,9 @@ import { type Attachment, deviceDesired, parseEntry } from "../../protocol/state
 import { StateReceiver, StateSender } from "../../protocol/sync.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
 import { Admission } from "./admission.ts";
-import { decide, type Wants } from "./attachment.ts";
+import { type Attached, decide, type Wants } from "./attachment.ts";
 import type { DeviceEffect, DeviceEvent, DeviceInput } from "./effects.ts";
-import { observedSource } from "./observed.ts";
+import { observedSource, type PathVerdict } from "./observed.ts";
 import type { Hold, SavedState } from "./saved.ts";
 
 export interface DeviceSettings {
@@ -38,6 +38,7 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
   readonly #admission: Admission;
   #hold: Hold;
   #wants: Wants;
+  #path: PathVerdict | undefined;
   #refusal: SavedState["refusal"];
   #saves = 0;
   /** A controller that is away is told of once, not at every dial. */
@@ -50,8 +51,8 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     this.#wants = wants;
     this.#hold = wants === "detached" ? { is: "nothing" } : saved.hold;
     this.#refusal = saved.refusal;
-    const source = observedSource(settings, () => ({ hold: this.#hold, wants: this.#wants }));
-    this.#sender = new StateSender(source);
+    const now = () => ({ hold: this.#hold, wants: this.#wants, path: this.#path });
+    this.#sender = new StateSender(observedSource(settings, now));
   }
 
   get hold(): Hold {
@@ -81,6 +82,8 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
   #handle(input: DeviceInput, now: Instant): readonly DeviceEffect[] {
     switch (input.kind) {
       case "start":
+        // First, and with nobody in reach: the tunnel needs no controller.
+        return [this.#lead(), ...this.#dial(now)];
       case "retry":
         return this.#dial(now);
       case "stop":
@@ -93,6 +96,12 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
         return this.#wantsChanged(input.wants, now);
       case "saved":
         this.#admission.saved(input.effectId);
+        return [];
+      case "carries":
+        this.#pathIs(undefined);
+        return [];
+      case "verdict":
+        this.#pathIs({ on: input.path, verdict: input.verdict, sinceMs: now.wallMs });
         return [];
       case "saveFailed":
         return [tell({ is: "unsaved", why: input.why })];
@@ -254,7 +263,16 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     const before = this.#hold;
     this.#hold = hold;
     this.#sender.touch("held");
-    return [this.#save(), tell({ is: "hold", hold, before })];
+    return [this.#save(), this.#lead(), tell({ is: "hold", hold, before })];
+  }
+
+  #lead(): DeviceEffect {
+    return { do: "lead", to: attachedIn(this.#hold) };
+  }
+
+  #pathIs(path: PathVerdict | undefined): void {
+    this.#path = path;
+    this.#sender.touch("path");
   }
 
   #save(): DeviceEffect {
@@ -266,6 +284,10 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     };
     return { do: "save", effectId: ++this.#saves, state };
   }
+}
+
+function attachedIn(hold: Hold): Attached | undefined {
+  return hold.is === "attached" ? hold.to : undefined;
 }
 
 function tell(event: DeviceEvent): DeviceEffect {

@@ -5,6 +5,7 @@ import type { Challenge, ClientMessage } from "../../protocol/messages.ts";
 import type { Secret } from "../../protocol/secret.ts";
 import type { Proof } from "./admission.ts";
 import type { Attached, Wants } from "./attachment.ts";
+import type { Verdict } from "./probe.ts";
 import type { Hold, Membership, SavedState } from "./saved.ts";
 
 /** What the device's core is told. */
@@ -20,6 +21,10 @@ export type DeviceInput =
   /** Someone asks to try again now. */
   | { readonly kind: "retry" }
   | { readonly kind: "saved"; readonly effectId: number }
+  /** The tunnel's traffic goes this way from now on, or it carries none. */
+  | { readonly kind: "carries"; readonly path: Attached | undefined }
+  /** The probe's word on the path that carries the traffic. */
+  | { readonly kind: "verdict"; readonly path: Attached; readonly verdict: Verdict }
   | { readonly kind: "saveFailed"; readonly effectId: number; readonly why: FailureCode }
   | { readonly kind: "tick" };
 
@@ -31,6 +36,8 @@ export type DeviceEffect =
   | { readonly do: "hangUp"; readonly dialId: number; readonly close: CloseName }
   /** Answer with `saved` or `saveFailed`. */
   | { readonly do: "save"; readonly effectId: number; readonly state: SavedState }
+  /** The tunnel is to lead to this instance, or to none. */
+  | { readonly do: "lead"; readonly to: Attached | undefined }
   /** The code has done its work. */
   | { readonly do: "removeCode" }
   | { readonly do: "tell"; readonly event: DeviceEvent };

@@ -1,21 +1,30 @@
 import type { DeviceObserved, Entry } from "../../protocol/state.ts";
 import type { StateSource } from "../../protocol/sync.ts";
-import type { Wants } from "./attachment.ts";
+import type { Attached, Wants } from "./attachment.ts";
+import type { Verdict } from "./probe.ts";
 import type { Hold } from "./saved.ts";
 
 type Value<Kind extends keyof DeviceObserved> = Extract<Entry<DeviceObserved>, { kind: Kind }>["value"];
 
-/** What the controller is told: what the device is and wants, and the attachment it holds. */
+/** The probe's word on the path that carries the traffic. */
+export interface PathVerdict {
+  readonly on: Attached;
+  readonly verdict: Verdict;
+  readonly sinceMs: number;
+}
+
+/** What the controller is told: what the device is and wants, the attachment it holds, and whether its path works. */
 export function observedSource(
   host: { readonly hostOs: string; readonly version: string },
-  now: () => { readonly hold: Hold; readonly wants: Wants },
+  now: () => { readonly hold: Hold; readonly wants: Wants; readonly path: PathVerdict | undefined },
 ): StateSource {
   return {
-    keys: () => ["device", "held"],
+    keys: () => ["device", "held", "path"],
     get(key) {
-      const { hold, wants } = now();
+      const { hold, wants, path } = now();
       if (key === "device") return deviceEntry(host, wants);
-      return key === "held" ? heldEntry(hold) : undefined;
+      if (key === "held") return heldEntry(hold);
+      return key === "path" ? path && pathEntry(path) : undefined;
     },
   };
 }
@@ -34,4 +43,10 @@ function heldEntry(hold: Hold): Value<"held"> | undefined {
     ...(ipv4 === undefined ? {} : { ipv4 }),
     ...(ipv6 === undefined ? {} : { ipv6 }),
   };
+}
+
+/** Of the attachment that carries the traffic, which while the device moves is not yet the one it holds. */
+function pathEntry({ on, verdict, sinceMs }: PathVerdict): Value<"path"> {
+  const { session, epoch, instance } = on;
+  return { session, epoch, instance, verdict, sinceMs };
 }

@@ -6,7 +6,7 @@ export interface ProbeSettings {
   readonly everyMs: number;
   /** Nothing has come back for so long: the path is dead. */
   readonly deadAfterMs: number;
-  /** Echoes that must have gone unanswered by then: a host that was asleep has not asked, and knows nothing. */
+  /** Echoes that must have gone unanswered by then: who has not asked knows nothing. */
   readonly unansweredMin: number;
 }
 
@@ -14,12 +14,15 @@ export const probeDefaults: ProbeSettings = { everyMs: 1_000, deadAfterMs: 2_500
 
 export type Verdict = "alive" | "dead";
 
+/** `unsent`: this host could not ask, or not wait for an answer; that says nothing about the path. */
+export type Echo = "answered" | "silent" | "unsent";
+
 export type ProbeInput =
   /** Another path from now on, or none. */
   | { readonly kind: "watch"; readonly path: string | undefined }
   /** All that the path's peer has sent so far; undefined when it could not be read. */
   | { readonly kind: "received"; readonly effectId: number; readonly rxBytes: number | undefined }
-  | { readonly kind: "echoed"; readonly effectId: number; readonly answered: boolean }
+  | { readonly kind: "echoed"; readonly effectId: number; readonly echo: Echo }
   | { readonly kind: "tick" };
 
 export type ProbeEffect =
@@ -72,7 +75,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
         return this.#received(state, input, now);
       case "echoed":
         if (input.effectId <= state.sinceEffectId) return [];
-        return input.answered ? this.#answered(state, now) : this.#unanswered(state, now);
+        return this.#echoed(state, input.echo, now);
       case "tick":
         return now.monotonicMs < state.lookAtMs ? [] : this.#look(state, now);
     }
@@ -109,7 +112,11 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
   }
 
   #look(state: Watching, now: Instant): readonly ProbeEffect[] {
-    this.#state = { ...state, lookAtMs: now.monotonicMs + this.#settings.everyMs };
+    const { everyMs } = this.#settings;
+    // So late only after sleep, or when this process was held up: what was not asked for could not be heard.
+    const wasAway = now.monotonicMs - state.lookAtMs > everyMs;
+    const heard = wasAway ? { heardAtMs: now.monotonicMs, unanswered: 0 } : {};
+    this.#state = { ...state, ...heard, lookAtMs: now.monotonicMs + everyMs };
     return [{ do: "readReceived", effectId: ++this.#effects }];
   }
 
@@ -124,6 +131,17 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     if (effectId === state.recount) return [];
     if (before !== undefined && rxBytes !== undefined && rxBytes > before) return this.#heard(known, now);
     return [{ do: "echo", effectId: ++this.#effects }];
+  }
+
+  #echoed(state: Watching, echo: Echo, now: Instant): readonly ProbeEffect[] {
+    switch (echo) {
+      case "answered":
+        return this.#answered(state, now);
+      case "silent":
+        return this.#unanswered(state, now);
+      case "unsent":
+        return [];
+    }
   }
 
   #answered(state: Watching, now: Instant): readonly ProbeEffect[] {

@@ -4,33 +4,25 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { Attached } from "./attachment.ts";
 import type { Verdict } from "./probe.ts";
 import { type InstanceEnd, noTunnel, type TunnelPlan, tunnelPlan } from "./tunnel-plan.ts";
-
-/** Where this device's packets go. */
-export type TunnelState =
-  | { readonly kind: "down" }
-  /** Nothing works yet, so there is nothing to keep: everything points to `to` already. */
-  | { readonly kind: "opening"; readonly to: Attached; readonly trial: Trial }
-  | { readonly kind: "up"; readonly on: Attached }
-  /** `from` carries the traffic until `to` has shown that it works, or `from` has shown that it does not. */
-  | { readonly kind: "moving"; readonly from: Attached; readonly to: Attached; readonly trial: Trial };
-
-interface Trial {
-  /** Handshakes begun. */
-  readonly attempt: number;
-  /** When the next one begins, if this one leads to nothing. */
-  readonly againAtMs: number;
-}
+import { afterDeath, carrierOf, nextTrial, onTheWay, pathOf, type TunnelState } from "./tunnel-state.ts";
 
 export type TunnelInput =
   /** The attachment the device holds, or none. */
   | { readonly kind: "want"; readonly attachment: Attached | undefined }
-  | { readonly kind: "applied"; readonly effectId: number; readonly result: Result<void> }
+  /** Addresses that must be reached outside the tunnel, whatever the services cover: all of them, anew. */
+  | { readonly kind: "outside"; readonly addresses: readonly string[] }
+  | { readonly kind: "applied"; readonly effectId: number; readonly result: Result<Applied> }
   | { readonly kind: "handshakeRead"; readonly effectId: number; readonly isDone: boolean }
   /** The probe's word on the path that carries the traffic. */
   | { readonly kind: "verdict"; readonly path: string; readonly verdict: Verdict }
   /** Somebody else changed the interface, or its process was lost: it is brought to the plan again. */
   | { readonly kind: "changed" }
   | { readonly kind: "tick" };
+
+/** Packets go where they should; only names may have been left out. */
+export interface Applied {
+  readonly names: Failure | undefined;
+}
 
 export type TunnelEffect =
   /** Bring everything to the plan; the peer `afresh` is to forget what it tried before. Answer with `applied`. */
@@ -44,20 +36,14 @@ export type TunnelEffect =
   | { readonly do: "readHandshake"; readonly effectId: number; readonly publicKey: string }
   /** The path that carries the traffic from now on is another, or there is none. */
   | { readonly do: "carries"; readonly path: Attached | undefined }
-  | { readonly do: "tell"; readonly failure: Failure };
+  /** What is wrong now is another thing than before, or nothing any more. */
+  | { readonly do: "tell"; readonly problem: Failure | undefined };
 
-/**
- * A handshake takes a round trip. WireGuard repeats one after 5 s only, and the instance may know the device a moment
- * later: the first ones are begun in quick succession.
- */
-const attempts = { minMs: 250, quick: 8, maxMs: 4_000 } as const;
-const lookEveryMs = 20;
+/** Often while an answer is likely: reading the kernel's WireGuard is a command each time. */
+const look = { everyMs: 20, laterEveryMs: 250, quickAttempts: 8 } as const;
 const retry = { minMs: 250, maxMs: 8_000 } as const;
-
-/** One attachment's path, for telling it from the next one's. */
-export function pathOf({ session, epoch }: Attached): string {
-  return `${session}/${epoch}`;
-}
+/** What others changed (routes, a resolv.conf that a DHCP client wrote anew) is found by applying the plan again. */
+const applyAgain = { everyMs: 30_000, namesEveryMs: 5_000 } as const;
 
 /**
  * The device's tunnel: it follows the attachment, and takes a new one without tearing down before the new one works. One
@@ -66,6 +52,7 @@ export function pathOf({ session, epoch }: Attached): string {
 export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   readonly #end: InstanceEnd;
   #state: TunnelState = { kind: "down" };
+  #outside: readonly string[] = [];
   #effects = 0;
   #applying: { readonly effectId: number; readonly carrier: Attached | undefined } | undefined;
   /** Who carries the traffic by the last apply that worked. */
@@ -78,6 +65,9 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #dead: string | undefined;
   #failures = 0;
   #retryAtMs: number | undefined;
+  /** When the plan is applied again though nothing is known to have changed. */
+  #againAtMs: number | undefined;
+  #problem: string | undefined;
   #look: { readonly effectId: number | undefined; readonly atMs: number } = { effectId: undefined, atMs: 0 };
 
   constructor(end: InstanceEnd) {
@@ -88,6 +78,11 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     return this.#state;
   }
 
+  /** Everything asked for is in place, as far as this is known. */
+  get isSettled(): boolean {
+    return this.#applying === undefined && !this.#changed;
+  }
+
   handle(input: TunnelInput, now: Instant): readonly TunnelEffect[] {
     return [...this.#take(input, now), ...this.#next(now)];
   }
@@ -95,9 +90,9 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   nextDeadline(): number | undefined {
     if (this.#applying !== undefined) return undefined;
     if (this.#changed) return this.#retryAtMs ?? 0;
-    const trial = trialOf(this.#state);
-    if (trial === undefined) return undefined;
-    return earliest(trial.againAtMs, this.#look.effectId === undefined ? this.#look.atMs : undefined);
+    if (!("trial" in this.#state)) return this.#againAtMs;
+    const lookAtMs = this.#look.effectId === undefined ? this.#look.atMs : undefined;
+    return earliest(this.#againAtMs, this.#state.trial.againAtMs, lookAtMs);
   }
 
   #take(input: TunnelInput, now: Instant): readonly TunnelEffect[] {
@@ -105,13 +100,15 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
       case "want":
         this.#want(input.attachment, now);
         return [];
+      case "outside":
+        this.#goOutside(input.addresses);
+        return [];
       case "applied":
         if (this.#applying?.effectId !== input.effectId) return [];
         return this.#applied(this.#applying.carrier, input.result, now);
       case "handshakeRead":
         if (input.effectId !== this.#look.effectId) return [];
-        this.#look = { effectId: undefined, atMs: now.monotonicMs + lookEveryMs };
-        if (input.isDone) this.#works();
+        this.#looked(input.isDone, now);
         return [];
       case "verdict":
         this.#judged(input.path, input.verdict, now);
@@ -127,22 +124,31 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #want(to: Attached | undefined, now: Instant): void {
     if (to === undefined && this.#state.kind === "down" && this.#isTold) return;
     this.#isTold = true;
-    this.#become(
-      to === undefined ? { kind: "down" } : onTheWay(this.#state, to, this.#dead, firstTrial(now)),
-    );
+    this.#retryAtMs = undefined;
+    this.#become(to === undefined ? { kind: "down" } : onTheWay(this.#state, to, this.#dead, now));
   }
 
-  /** The peer on trial has completed a handshake: it knows this device, and packets find both ways. */
-  #works(): void {
-    if ("trial" in this.#state) this.#become({ kind: "up", on: this.#state.to });
+  #goOutside(addresses: readonly string[]): void {
+    const sorted = addresses.toSorted();
+    if (sorted.join() === this.#outside.join()) return;
+    this.#outside = sorted;
+    if (this.#state.kind !== "down") this.#changed = true;
   }
 
-  /** With nothing left to keep, the traffic goes where it is wanted, whether that has answered or not. */
+  /** A peer that has completed a handshake knows this device, and packets find both ways. */
+  #looked(isDone: boolean, now: Instant): void {
+    if (!("trial" in this.#state)) return;
+    const { to, trial } = this.#state;
+    const everyMs = trial.attempt <= look.quickAttempts ? look.everyMs : look.laterEveryMs;
+    this.#look = { effectId: undefined, atMs: now.monotonicMs + everyMs };
+    if (isDone) this.#become({ kind: "up", on: to });
+  }
+
   #judged(path: string, verdict: Verdict, now: Instant): void {
     this.#dead = verdict === "dead" ? path : undefined;
-    const state = this.#state;
-    if (state.kind !== "moving" || pathOf(state.from) !== this.#dead) return;
-    this.#become({ kind: "opening", to: state.to, trial: firstTrial(now) });
+    if (this.#dead === undefined) return;
+    const next = afterDeath(this.#state, this.#dead, now);
+    if (next !== this.#state) this.#become(next);
   }
 
   #become(next: TunnelState): void {
@@ -151,26 +157,38 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#look = { effectId: undefined, atMs: 0 };
   }
 
-  #applied(carrier: Attached | undefined, result: Result<void>, now: Instant): readonly TunnelEffect[] {
+  #applied(carrier: Attached | undefined, result: Result<Applied>, now: Instant): readonly TunnelEffect[] {
     this.#applying = undefined;
-    if (result.ok) {
-      this.#failures = 0;
-      this.#retryAtMs = undefined;
-      const before = this.#carrier;
-      this.#carrier = carrier;
-      const isSame = (before && pathOf(before)) === (carrier && pathOf(carrier));
-      return isSame ? [] : [{ do: "carries", path: carrier }];
+    if (!result.ok) {
+      this.#changed = true;
+      const waitMs = Math.min(retry.maxMs, retry.minMs * 2 ** Math.min(this.#failures, 16));
+      this.#retryAtMs = now.monotonicMs + waitMs;
+      this.#failures += 1;
+      return this.#tell(result.failure);
     }
-    this.#changed = true;
-    const waitMs = Math.min(retry.maxMs, retry.minMs * 2 ** Math.min(this.#failures, 16));
-    this.#retryAtMs = now.monotonicMs + waitMs;
-    this.#failures += 1;
-    return this.#failures === 1 ? [{ do: "tell", failure: result.failure }] : [];
+    this.#failures = 0;
+    this.#retryAtMs = undefined;
+    const { names } = result.value;
+    const againInMs = names === undefined ? applyAgain.everyMs : applyAgain.namesEveryMs;
+    this.#againAtMs = carrier === undefined ? undefined : now.monotonicMs + againInMs;
+    const before = this.#carrier;
+    this.#carrier = carrier;
+    const isSame = (before && pathOf(before)) === (carrier && pathOf(carrier));
+    return [...(isSame ? [] : [{ do: "carries", path: carrier } as const]), ...this.#tell(names)];
+  }
+
+  /** What stays wrong is said once; numbers in it may change with every try. */
+  #tell(problem: Failure | undefined): readonly TunnelEffect[] {
+    const shown = problem && `${problem.code} ${JSON.stringify(problem.facts)}`.replaceAll(/\d+/g, "");
+    if (shown === this.#problem) return [];
+    this.#problem = shown;
+    return [{ do: "tell", problem }];
   }
 
   #next(now: Instant): readonly TunnelEffect[] {
     if (this.#applying !== undefined) return [];
     if (this.#changed) return (this.#retryAtMs ?? 0) <= now.monotonicMs ? [this.#apply(undefined)] : [];
+    if (this.#againAtMs !== undefined && this.#againAtMs <= now.monotonicMs) return [this.#apply(undefined)];
     const state = this.#state;
     switch (state.kind) {
       case "down":
@@ -182,12 +200,10 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     }
   }
 
-  #try(state: Extract<TunnelState, { trial: Trial }>, now: Instant): readonly TunnelEffect[] {
+  #try(state: Extract<TunnelState, { trial: unknown }>, now: Instant): readonly TunnelEffect[] {
     const { trial, to } = state;
     if (now.monotonicMs >= trial.againAtMs) {
-      const slower = Math.min(Math.max(0, trial.attempt - attempts.quick), 16);
-      const waitMs = Math.min(attempts.maxMs, attempts.minMs * 2 ** slower);
-      this.#state = { ...state, trial: { attempt: trial.attempt + 1, againAtMs: now.monotonicMs + waitMs } };
+      this.#state = { ...state, trial: nextTrial(trial, now) };
       this.#look = { effectId: undefined, atMs: 0 };
       return [this.#apply(to.wireguardKey)];
     }
@@ -210,60 +226,11 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
       case "down":
         return noTunnel;
       case "opening":
-        return tunnelPlan(state.to, undefined, this.#end);
+        return tunnelPlan(state.to, undefined, this.#end, this.#outside);
       case "up":
-        return tunnelPlan(state.on, undefined, this.#end);
+        return tunnelPlan(state.on, undefined, this.#end, this.#outside);
       case "moving":
-        return tunnelPlan(state.from, state.to, this.#end);
+        return tunnelPlan(state.from, state.to, this.#end, this.#outside);
     }
   }
-}
-
-/** The state that leads to `to`. A path that was found dead is not kept. */
-function onTheWay(state: TunnelState, to: Attached, dead: string | undefined, trial: Trial): TunnelState {
-  switch (state.kind) {
-    case "down":
-      return { kind: "opening", to, trial };
-    case "opening":
-      return isSamePeer(state.to, to) ? { ...state, to } : { ...state, to, trial };
-    case "up":
-      if (isSamePeer(state.on, to)) return { kind: "up", on: to };
-      return pathOf(state.on) === dead
-        ? { kind: "opening", to, trial }
-        : { kind: "moving", from: state.on, to, trial };
-    case "moving":
-      // Back to where the traffic still is, the same with other routes, or on to somewhere else.
-      if (isSamePeer(state.from, to)) return { kind: "up", on: to };
-      return isSamePeer(state.to, to) ? { ...state, to } : { ...state, to, trial };
-  }
-}
-
-function trialOf(state: TunnelState): Trial | undefined {
-  return "trial" in state ? state.trial : undefined;
-}
-
-/** Where the traffic goes now; an opening path is probed too: it may be dead. */
-function carrierOf(state: TunnelState): Attached | undefined {
-  switch (state.kind) {
-    case "down":
-      return undefined;
-    case "opening":
-      return state.to;
-    case "up":
-      return state.on;
-    case "moving":
-      return state.from;
-  }
-}
-
-function firstTrial(now: Instant): Trial {
-  return { attempt: 0, againAtMs: now.monotonicMs + attempts.minMs };
-}
-
-/**
- * Whether two attachments are one peer: then nothing is tried, it is only set. Other addresses of the same instance are a
- * new lease there, and the old one's are no longer accepted.
- */
-function isSamePeer(a: Attached, b: Attached): boolean {
-  return a.wireguardKey === b.wireguardKey;
 }

@@ -1,4 +1,5 @@
 import type { Attached } from "../../device/core/attachment.ts";
+import { containsAddress, parsePrefix } from "../../protocol/address.ts";
 import { keyOf } from "./wireguard-model.ts";
 
 /** An attachment to instance number `n`, as a controller would say it. */
@@ -21,3 +22,11 @@ export function attachedTo(n: number, more: Partial<Attached> = {}): Attached {
 }
 
 export const end = { ipv4: "100.64.0.1", ipv6: "fd01::1" } as const;
+
+/** Whether an address is in one of the prefixes. */
+export function covers(prefixes: readonly string[], address: string): boolean {
+  return prefixes.some((text) => {
+    const prefix = parsePrefix(text);
+    return prefix.ok && containsAddress(prefix.value, address);
+  });
+}

@@ -1,65 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { namesText } from "../../device/adapters/tunnel-names.ts";
 import type { Attached } from "../../device/core/attachment.ts";
-import { Probe, type ProbeEffect, type ProbeInput } from "../../device/core/probe.ts";
-import {
-  DeviceTunnel,
-  type TunnelEffect,
-  type TunnelInput,
-  type TunnelState,
-} from "../../device/core/tunnel.ts";
-import { echoTarget, tunnelPlan } from "../../device/core/tunnel-plan.ts";
-import { failed, success } from "../../protocol/failures.ts";
-import { attachedTo, end } from "./tunnel-attached.ts";
+import { DeviceTunnel, type TunnelEffect, type TunnelInput } from "../../device/core/tunnel.ts";
+import { tunnelPlan } from "../../device/core/tunnel-plan.ts";
+import type { TunnelState } from "../../device/core/tunnel-state.ts";
+import { Failure, failed, success } from "../../protocol/failures.ts";
+import { attachedTo, covers, end } from "./tunnel-attached.ts";
 import { keyOf } from "./wireguard-model.ts";
 
 const at = (ms: number) => ({ monotonicMs: ms, wallMs: ms });
-
-describe("the device's plan", () => {
-  test("sends the services and the instance's own end into the tunnel, from the leased addresses", () => {
-    expect(tunnelPlan(attachedTo(1), undefined, end)).toEqual({
-      peers: [
-        {
-          publicKey: keyOf(1),
-          allowedIps: ["100.64.0.1/32", "fd01::1/128", "10.99.0.0/16", "fd99::/64"],
-          endpoint: "192.0.2.1:51820",
-          keepaliveS: 25,
-        },
-      ],
-      network: {
-        mtu: 1420,
-        addresses: ["10.0.1.17/32", "2001:db8:1::11/128"],
-        routes: [
-          { to: "100.64.0.1/32", source: "10.0.1.17" },
-          { to: "fd01::1/128", source: "2001:db8:1::11" },
-          { to: "10.99.0.0/16", source: "10.0.1.17" },
-          { to: "fd99::/64", source: "2001:db8:1::11" },
-        ],
-      },
-      names: { servers: ["100.64.0.1", "fd01::1"], domains: ["app.example.internal", "example.internal"] },
-    });
-  });
-
-  test("swallows nothing of a family it has no address of", () => {
-    const onlyV6: Attached = { ...attachedTo(1), ipv4: undefined };
-    const { network, names } = tunnelPlan(onlyV6, undefined, end);
-    expect(network.routes.map(({ to }) => to)).toEqual(["fd01::1/128", "fd99::/64"]);
-    expect(names?.servers).toEqual(["fd01::1"]);
-    expect(echoTarget(onlyV6, end)).toBe("fd01::1");
-  });
-
-  test("a path on trial has a peer and nothing else", () => {
-    const alone = tunnelPlan(attachedTo(1), undefined, end);
-    const both = tunnelPlan(attachedTo(1), attachedTo(2), end);
-    expect(both).toEqual({
-      ...alone,
-      peers: [
-        ...alone.peers,
-        { publicKey: keyOf(2), allowedIps: [], endpoint: "192.0.2.2:51820", keepaliveS: 25 },
-      ],
-    });
-  });
-});
 
 /** A core with a world that applies at once, and answers handshakes as the test says. */
 class TunnelWorld {
@@ -67,6 +15,7 @@ class TunnelWorld {
   readonly applies: Extract<TunnelEffect, { do: "apply" }>[] = [];
   readonly carried: (string | undefined)[] = [];
   readonly told: string[] = [];
+  names: Failure | undefined;
   /** Keys of instances that answer. */
   readonly answering = new Set<string>();
   failing = false;
@@ -103,7 +52,7 @@ class TunnelWorld {
         this.post({
           kind: "applied",
           effectId: effect.effectId,
-          result: this.failing ? failed("datapath.failing", { at: nowMs }) : success(undefined),
+          result: this.failing ? failed("tunnel.failing", { at: nowMs }) : success({ names: this.names }),
         });
         return;
       case "readHandshake": {
@@ -115,7 +64,7 @@ class TunnelWorld {
         this.carried.push(effect.path?.instance);
         return;
       case "tell":
-        this.told.push(effect.failure.code);
+        this.told.push(effect.problem?.code ?? "fine");
     }
   }
 }
@@ -259,13 +208,73 @@ describe("the device's tunnel", () => {
     world.failing = true;
     world.want(attachedTo(1));
     world.run(20_000);
-    expect(world.told).toEqual(["datapath.failing"]);
+    expect(world.told).toEqual(["tunnel.failing"]);
     expect(world.applies.length).toBeGreaterThan(4);
     expect(world.applies.length).toBeLessThan(12);
     world.failing = false;
     world.answering.add(keyOf(1));
     world.run(20_000);
     expect(world.core.state.kind).toBe("up");
+    expect(world.told).toEqual(["tunnel.failing", "fine"]);
+  });
+
+  test("names that cannot be set keep nobody from the services: told once, and tried again", () => {
+    const world = worlds.down();
+    world.names = new Failure("tunnel.names-failing", { command: "resolvectl dns", error: "not installed" });
+    world.answering.add(keyOf(1));
+    world.want(attachedTo(1));
+    world.run(20_000);
+    expect(world.core.state.kind).toBe("up");
+    expect(world.carried).toEqual(["aws-us-vir-con-00001"]);
+    expect(world.told).toEqual(["tunnel.names-failing"]);
+    const before = world.applies.length;
+    world.run(10_000);
+    expect(world.applies.length).toBe(before + 2);
+  });
+
+  test("what others change unseen, as a DHCP client the name servers, is put right within half a minute", () => {
+    const world = worlds.up();
+    const before = world.applies.length;
+    world.run(60_000);
+    expect(world.applies.length).toBe(before + 2);
+    world.want(undefined);
+    world.run(60_000);
+    expect(world.applies.length).toBe(before + 3);
+  });
+
+  test("a dead instance that is wanted all the same is asked afresh: it may have forgotten the keys", () => {
+    const world = worlds.up();
+    world.answering.clear();
+    const before = world.applies.length;
+    steps.firstIsDead(world);
+    world.run(5_000);
+    expect(world.applies.slice(before).filter(({ afresh }) => afresh === keyOf(1)).length).toBeGreaterThan(4);
+    world.answering.add(keyOf(1));
+    world.run(5_000);
+    expect(world.core.state).toEqual({ kind: "up", on: attachedTo(1) });
+  });
+
+  test("a new attachment does not wait for the end of an old one's backoff", () => {
+    const world = worlds.down();
+    world.failing = true;
+    world.want(attachedTo(1));
+    world.run(20_000);
+    const before = world.applies.length;
+    world.want(attachedTo(2));
+    expect(world.applies.length).toBe(before + 1);
+  });
+
+  test("goes around the addresses it is told, and around the instances it dials", () => {
+    const world = worlds.up();
+    const everything = { routes: ["0.0.0.0/0"] };
+    world.want(attachedTo(1, everything));
+    world.post({ kind: "outside", addresses: ["203.0.113.10"] });
+    expect(world.core.isSettled).toBe(true);
+    world.want(attachedTo(2, everything));
+    const routes = world.last?.plan.network.routes.map(({ to }) => to) ?? [];
+    for (const address of ["192.0.2.1", "192.0.2.2", "203.0.113.10"])
+      expect(covers(routes, address)).toBe(false);
+    expect(covers(routes, "203.0.113.11")).toBe(true);
   });
 
   test("what somebody else changed is brought back", () => {
@@ -273,121 +282,5 @@ describe("the device's tunnel", () => {
     const before = world.applies.length;
     world.post({ kind: "changed" });
     expect(world.applies.length).toBe(before + 1);
-  });
-});
-
-describe("the probe", () => {
-  /** Answers what is asked by what the test says has come back. */
-  function watching() {
-    const probe = new Probe();
-    const told: [number, string][] = [];
-    const world = { rxBytes: 0, echoes: true, nowMs: 0, asked: 0 };
-    const post = (input: ProbeInput): void => {
-      for (const effect of probe.handle(input, at(world.nowMs))) perform(effect);
-    };
-    function perform(effect: ProbeEffect): void {
-      switch (effect.do) {
-        case "readReceived":
-          post({ kind: "received", effectId: effect.effectId, rxBytes: world.rxBytes });
-          return;
-        case "echo": {
-          world.asked += 1;
-          const { effectId } = effect;
-          const answered = world.echoes;
-          // An answer is traffic, and silence takes its time.
-          if (answered) world.rxBytes += 100;
-          else world.nowMs += 800;
-          post({ kind: "echoed", effectId, answered });
-          return;
-        }
-        case "tell":
-          told.push([world.nowMs, effect.verdict]);
-      }
-    }
-    const run = (ms: number, each: () => void = () => undefined) => {
-      const endMs = world.nowMs + ms;
-      for (;;) {
-        const dueMs = probe.nextDeadline();
-        if (dueMs === undefined || dueMs > endMs) break;
-        world.nowMs = Math.max(world.nowMs, dueMs);
-        each();
-        post({ kind: "tick" });
-      }
-      world.nowMs = endMs;
-    };
-    post({ kind: "watch", path: "s/1" });
-    return { probe, world, told, post, run };
-  }
-
-  test("asks nothing while traffic comes back", () => {
-    const { world, told, run } = watching();
-    run(10_000, () => {
-      world.rxBytes += 100;
-    });
-    expect(world.asked).toBe(1);
-    expect(told).toEqual([[0, "alive"]]);
-  });
-
-  test("asks each second while none does", () => {
-    const { world, run } = watching();
-    run(10_000);
-    expect(world.asked).toBe(11);
-  });
-
-  test("a path that goes silent is dead within three seconds, told once, and alive again when it answers", () => {
-    const { world, told, run } = watching();
-    run(5_000);
-    expect(world.rxBytes).toBe(600);
-    world.echoes = false;
-    run(10_000);
-    world.echoes = true;
-    run(2_000);
-    expect(told.map(([, verdict]) => verdict)).toEqual(["alive", "dead", "alive"]);
-    expect(told[1]?.[0]).toBeLessThanOrEqual(8_000);
-    expect(told[1]?.[0]).toBeGreaterThanOrEqual(7_500);
-  });
-
-  test("a host that was asleep has no opinion", () => {
-    const { world, told, run } = watching();
-    run(5_000);
-    world.nowMs += 3_600_000;
-    run(2_000);
-    expect(told.map(([, verdict]) => verdict)).toEqual(["alive"]);
-  });
-
-  test("answers about an earlier path are not about this one", () => {
-    const probe = new Probe();
-    const [first] = probe.handle({ kind: "watch", path: "s/1" }, at(0));
-    expect(first).toMatchObject({ do: "readReceived" });
-    probe.handle({ kind: "watch", path: "s/2" }, at(10));
-    const late = {
-      kind: "received",
-      effectId: first?.do === "readReceived" ? first.effectId : 0,
-      rxBytes: 5,
-    } as const;
-    expect(probe.handle(late, at(20))).toEqual([]);
-    expect(probe.handle({ kind: "watch", path: undefined }, at(30))).toEqual([]);
-    expect(probe.nextDeadline()).toBeUndefined();
-  });
-});
-
-describe("a resolv.conf", () => {
-  const theirs = "search home\nnameserver 192.168.1.1\n";
-  const plan = { servers: ["100.64.0.1"], domains: ["example.internal"] };
-
-  test("has our servers first, once, and is left as it was", () => {
-    const ours = namesText(theirs, plan);
-    expect(ours.split("\n").filter((line) => line.startsWith("nameserver"))).toEqual([
-      "nameserver 100.64.0.1",
-      "nameserver 192.168.1.1",
-    ]);
-    expect(namesText(ours, plan)).toBe(ours);
-    expect(namesText(ours, undefined)).toBe(theirs);
-    expect(namesText(theirs, undefined)).toBe(theirs);
-  });
-
-  test("what others write beside our lines stays", () => {
-    const later = `options edns0\n${namesText(theirs, plan)}nameserver 9.9.9.9\n`;
-    expect(namesText(later, undefined)).toBe(`options edns0\n${theirs}nameserver 9.9.9.9\n`);
   });
 });

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { TunnelHost } from "../../device/adapters/tunnel.ts";
 import type { Attached } from "../../device/core/attachment.ts";
+import { noTunnel } from "../../device/core/tunnel-plan.ts";
 import { type RunningTunnel, startTunnel, type TunnelOptions } from "../../device/tunnel.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
 import type { Logger } from "../../protocol/node/log.ts";
@@ -121,7 +122,7 @@ describe.skipIf(noNamespaces)(title, () => {
     tunnel[Symbol.dispose]();
     await pinging.more(10);
     verdicts.length = 0;
-    const again = await start();
+    const again = start();
     again.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
     await pinging.more(10);
@@ -175,8 +176,8 @@ async function world() {
     names: { kind: "file", path: resolvConf },
     onVerdict: ({ epoch }, verdict) => verdicts.push(`${epoch} ${verdict}`),
   };
-  const start = async (): Promise<RunningTunnel> => {
-    const tunnel = must(await startTunnel(options));
+  const start = (): RunningTunnel => {
+    const tunnel = startTunnel(options);
     onTestFinished(() => tunnel[Symbol.dispose]());
     return tunnel;
   };
@@ -184,17 +185,12 @@ async function world() {
   onTestFinished(() => takeDown(options));
   const first = await instance(hosts, 1, device, log);
   const second = await instance(hosts, 2, device, log);
-  return { device, verdicts, resolvConf, start, tunnel: await start(), first, second };
+  return { device, verdicts, resolvConf, start, tunnel: start(), first, second };
 }
 
 async function takeDown(options: TunnelOptions): Promise<void> {
-  using host = must(await TunnelHost.open(options));
-  must(
-    await host.apply(
-      { peers: [], network: { mtu: 1280, addresses: [], routes: [] }, names: undefined },
-      undefined,
-    ),
-  );
+  using host = new TunnelHost(options);
+  must(await host.apply(noTunnel, undefined));
 }
 
 async function instance(

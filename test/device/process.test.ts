@@ -114,7 +114,7 @@ test("a controller that could not keep the code secret is not dialled", async ()
 
 test("a state directory that cannot be made, and a CA file that is not there, end it with the reason", async () => {
   using folder = temporaryFolder();
-  const run = ["run", "--controller", "https://127.0.0.1:1"];
+  const run = ["run", "--controller", "https://127.0.0.1:1", "--tunnel", "off"];
   const nowhere = start([...run, "--state-dir", "/proc/connector-device"]);
   expect(await nowhere.ended).toBe(78);
   expect(nowhere.output()).toContain('"file":"/proc/connector-device"');
@@ -131,7 +131,7 @@ const script = join(import.meta.dirname, "..", "..", "device", "main.ts");
 
 function startDevice(folder: string, controller: string) {
   const flags = ["--state-dir", join(folder, "state"), "--code-file", join(folder, "code")];
-  return start(["run", "--controller", controller, "--name", "laptop", ...flags]);
+  return start(["run", "--controller", controller, "--name", "laptop", "--tunnel", "off", ...flags]);
 }
 
 async function run(command: string, folder: string) {

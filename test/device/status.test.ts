@@ -12,7 +12,7 @@ const sinceMs = Date.parse("2026-10-28T10:48:06Z");
 test("attached", () => {
   const hold = { is: "attached", to: attached(2, { ipv6: "2600:1f18:2a89:703:1001::1" }), sinceMs } as const;
   const state: SavedState = { ...member, hold };
-  expect(statusText(state, "attached")).toMatchInlineSnapshot(`
+  expect(statusText(state, "attached", undefined)).toMatchInlineSnapshot(`
     "device      0b6c5c6e-33a5-4f0e-9a5e-0f5b6f2b7c22
     user        ana
     group       staff
@@ -22,12 +22,12 @@ test("attached", () => {
     session     6f1d3c1e-8f0a-4d53-9d4b-0d9f2a6f3b11 epoch 2
     dns         172.18.0.2"
   `);
-  expect(statusExitCode(state, "attached")).toBe(0);
+  expect(statusExitCode(state, "attached", undefined)).toBe(0);
 });
 
 test("waiting for an instance", () => {
   const state: SavedState = { ...member, hold: { is: "waiting", code: "placement.no-address", sinceMs } };
-  expect(statusText(state, "attached")).toMatchInlineSnapshot(`
+  expect(statusText(state, "attached", undefined)).toMatchInlineSnapshot(`
     "device      0b6c5c6e-33a5-4f0e-9a5e-0f5b6f2b7c22
     user        ana
     group       staff
@@ -35,7 +35,7 @@ test("waiting for an instance", () => {
                 Every active instance's pool for this group is full.
                 Assign more prefixes to the instances and add them to the pool, or add an instance."
   `);
-  expect(statusExitCode(state, "attached")).toBe(1);
+  expect(statusExitCode(state, "attached", undefined)).toBe(1);
 });
 
 test("refused, by a controller that knows more codes than we do", () => {
@@ -45,7 +45,7 @@ test("refused, by a controller that knows more codes than we do", () => {
     hold: { is: "nothing" },
     refusal: { code: "code.from-the-future", atMs: sinceMs },
   };
-  expect(statusText(state, "attached")).toMatchInlineSnapshot(`
+  expect(statusText(state, "attached", undefined)).toMatchInlineSnapshot(`
     "device      not joined
     attachment  none
     refused     2026-10-28 10:48:06Z code.from-the-future"
@@ -53,8 +53,8 @@ test("refused, by a controller that knows more codes than we do", () => {
 });
 
 test("logged out is where its user wants it", () => {
-  expect(statusText(member, "detached")).toContain("none, logged out");
-  expect(statusExitCode(member, "detached")).toBe(0);
+  expect(statusText(member, "detached", undefined)).toContain("none, logged out");
+  expect(statusExitCode(member, "detached", undefined)).toBe(0);
 });
 
 test("the host says what it is, or its kernel does", () => {
