@@ -4,7 +4,7 @@ export interface NetworkPlan {
   /** With their length: `169.254.77.1/32`. */
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
-  /** Of all routes; the kernel's choice when absent. One of our own replaces no route to the same destination by another way. */
+  /** Of all routes; before any other way to the same destination when absent. */
   readonly metric?: number;
 }
 
@@ -20,16 +20,34 @@ export interface NetworkReading {
   readonly mtu: number;
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
+  /** What other interfaces have, which must go on working. */
+  readonly others: OtherInterfaces;
+}
+
+export interface OtherInterfaces {
+  /** Without their length. */
+  readonly addresses: readonly InterfaceEntry[];
+  /** The next hops of their routes. */
+  readonly gateways: readonly InterfaceEntry[];
+  readonly routes: readonly (InterfaceEntry & { readonly metric: number })[];
+}
+
+export interface InterfaceEntry {
+  /** An address, or a canonical prefix. */
+  readonly what: string;
+  readonly interface: string;
 }
 
 /**
  * Lines for `ip -batch` that bring interface `name` from `held` to `wanted`; none when it is as planned. The interface
  * is ours alone: what is on it and not wanted goes. What is new comes first, so that no destination is without a route
- * in between; addresses go last, because the kernel takes the routes that name them along.
+ * in between; addresses go last, because the kernel takes the routes that name them along. A route that another interface
+ * has stays with it: the kernel would not give it back when ours goes.
  */
 export function networkChange(name: string, held: NetworkReading, wanted: NetworkPlan): string[] {
-  const heldRoutes = new Map(held.routes.map((route) => [route.to, route]));
+  const heldRoutes = new Set(held.routes.map(routeKey));
   const wantedRoutes = new Set(wanted.routes.map(({ to }) => to));
+  const taken = new Set(takenRoutes(held, wanted).map(({ what }) => what));
   return [
     // Nothing but what is routed into it may enter the tunnel: no link-local address, no router solicitations.
     ...(held.up ? [] : [`link set dev ${name} addrgenmode none`]),
@@ -37,11 +55,17 @@ export function networkChange(name: string, held: NetworkReading, wanted: Networ
     ...(held.up ? [] : [`link set dev ${name} up`]),
     ...missingIn(held.addresses, wanted.addresses).map((address) => addAddress(name, address)),
     ...wanted.routes
-      .filter((route) => !isSame(heldRoutes.get(route.to), route))
+      .filter((route) => !heldRoutes.has(routeKey(route)) && !taken.has(route.to))
       .map((route) => addRoute(name, route, wanted.metric)),
     ...held.routes.filter(({ to }) => !wantedRoutes.has(to)).map(({ to }) => `route del ${to} dev ${name}`),
     ...missingIn(wanted.addresses, held.addresses).map((address) => `address del ${address} dev ${name}`),
   ];
+}
+
+/** Routes of other interfaces that `route replace` would take from them: to the same prefix, with the same metric. */
+export function takenRoutes(held: NetworkReading, wanted: NetworkPlan): readonly InterfaceEntry[] {
+  const metricOf = new Map(wanted.routes.map(({ to }) => [to, metricFor(to, wanted.metric)]));
+  return held.others.routes.filter(({ what, metric }) => metricOf.get(what) === metric);
 }
 
 /** What a packet grows by at most inside WireGuard: IPv6 40, UDP 8, type and counter 16, tag 16. */
@@ -64,8 +88,13 @@ function missingIn(present: readonly string[], wanted: readonly string[]): strin
   return wanted.filter((entry) => !has.has(entry));
 }
 
-function isSame(a: Route | undefined, b: Route): boolean {
-  return a !== undefined && a.source === b.source;
+function routeKey({ to, source }: Route): string {
+  return `${to} ${source ?? ""}`;
+}
+
+/** The first there is. By itself IPv6 would give a route the metric 1024, and the network of a cable comes with 256. */
+function metricFor(to: string, metric: number | undefined): number {
+  return metric ?? (to.includes(":") ? 1 : 0);
 }
 
 /** `nodad`: nobody else is on a point-to-point tunnel, and an address on trial cannot be a source. */
@@ -75,5 +104,5 @@ function addAddress(name: string, address: string): string {
 
 function addRoute(name: string, { to, source }: Route, metric: number | undefined): string {
   const from = source === undefined ? "" : ` src ${source}`;
-  return `route replace ${to} dev ${name}${from} proto static${metric === undefined ? "" : ` metric ${metric}`}`;
+  return `route replace ${to} dev ${name}${from} proto static metric ${metricFor(to, metric)}`;
 }

@@ -24,6 +24,8 @@ export interface WireguardPlan {
 }
 
 export interface PeerReading extends WireguardPeer {
+  /** Somebody gave it a second secret by hand. We give none, so it keeps the peer from shaking hands. */
+  readonly isPreshared: boolean;
   /** When the last handshake was completed, seconds since 1970; undefined before the first. */
   readonly handshakeAtS: number | undefined;
   readonly rxBytes: number;
@@ -34,6 +36,8 @@ export interface WireguardReading {
   /** Undefined before the interface was given a key. */
   readonly publicKey: string | undefined;
   readonly listenPort: number;
+  /** What its own packets are marked with for the host's routing rules; 0 is not at all, which is how we have it. */
+  readonly fwmark: number;
   readonly peers: ReadonlyMap<string, PeerReading>;
 }
 
@@ -46,12 +50,14 @@ export interface PeerChange {
   readonly replaceAllowedIps: boolean;
   readonly endpoint: string | undefined;
   readonly keepaliveS: number | undefined;
+  readonly forgetsPresharedKey: boolean;
 }
 
 /** One request: everything in `set` in its order, then everything in `remove`. */
 export interface WireguardChange {
   readonly privateKey: Secret | undefined;
   readonly listenPort: number | undefined;
+  readonly forgetsMark: boolean;
   readonly set: readonly PeerChange[];
   readonly remove: readonly string[];
 }
@@ -60,6 +66,7 @@ export function isNoChange(change: WireguardChange): boolean {
   return (
     change.privateKey === undefined &&
     change.listenPort === undefined &&
+    !change.forgetsMark &&
     change.set.length + change.remove.length === 0
   );
 }
@@ -77,6 +84,7 @@ export function wireguardChange(held: WireguardReading, wanted: WireguardPlan): 
   return {
     privateKey: held.publicKey === wanted.publicKey ? undefined : wanted.privateKey,
     listenPort: held.listenPort === wanted.listenPort ? undefined : wanted.listenPort,
+    forgetsMark: held.fwmark !== 0,
     set: wanted.peers.flatMap((peer) => peerChange(held.peers.get(peer.publicKey), peer, ownerOf) ?? []),
     remove: [...held.peers.keys()].filter((key) => !wantedKeys.has(key)),
   };
@@ -99,7 +107,8 @@ function peerChange(
   const gains = allowedIps.some((ip) => !heldIps.has(ip));
   // What another peer is given leaves this one by itself.
   const replaceAllowedIps = [...heldIps].some((ip) => !ownerOf.has(ip));
-  const isSame = held !== undefined && !gains && !replaceAllowedIps;
+  const forgetsPresharedKey = held?.isPreshared ?? false;
+  const isSame = held !== undefined && !gains && !replaceAllowedIps && !forgetsPresharedKey;
   if (isSame && endpoint === undefined && keepaliveS === undefined) return undefined;
-  return { publicKey, allowedIps, replaceAllowedIps, endpoint, keepaliveS };
+  return { publicKey, allowedIps, replaceAllowedIps, endpoint, keepaliveS, forgetsPresharedKey };
 }

@@ -9,8 +9,9 @@ import { Secret } from "../../protocol/secret.ts";
 import type { Clock } from "../../protocol/time.ts";
 import { type WireguardPlan, type WireguardReading, wireguardChange } from "../../protocol/wireguard.ts";
 import type { SessionTraffic } from "../core/ports.ts";
-import { callBack, type TunnelPlan } from "../core/tunnel.ts";
+import { callBack, possiblePeers, type TunnelPlan } from "../core/tunnel.ts";
 import { tunnelDrift } from "../core/tunnel-drift.ts";
+import { refusedRoutes, withoutRefused } from "../core/tunnel-routes.ts";
 import { TunnelTraffic } from "../core/tunnel-traffic.ts";
 
 export interface TunnelOptions extends Omit<WireguardOptions, "onMade"> {
@@ -75,12 +76,15 @@ export class Tunnel implements Disposable {
         "addresses of two devices, given to neither",
       );
     }
+    const impossible = plan.peers.length - possiblePeers(plan.peers, this.#options.key.publicKey).length;
+    if (impossible > 0)
+      this.#options.log.warn({ count: impossible }, "devices have a key that no device can have");
     return this.#inTurn(() => this.#bring(plan));
   }
 
   /** Reads the interface and compares it with the plan applied last; changes nothing. */
   compare(): Promise<Result<TunnelState>> {
-    return this.#inTurn(() => this.#compare());
+    return this.#inTurn(() => this.#compare(this.#plan));
   }
 
   /** What each session's device has sent and received, and when it was last heard. */
@@ -123,13 +127,15 @@ export class Tunnel implements Disposable {
     const peers = lost ? callBack(plan.peers, this.#endpoints) : plan.peers;
     const set = await this.#wireguard.apply(wireguardChange(held.value, this.#wanted(peers)));
     if (!set.ok) return set;
-    const routed = await this.#network.apply(plan.network);
+    const network = await this.#network.read();
+    if (!network.ok) return network;
+    const refused = refusedRoutes(network.value, plan.network);
+    const routed = await this.#network.change(network.value, withoutRefused(plan.network, refused));
     if (!routed.ok) return routed;
-    return lost ? this.#bring(plan) : this.#compare();
+    return lost ? this.#bring(plan) : this.#compare(plan);
   }
 
-  async #compare(): Promise<Result<TunnelState>> {
-    const plan = this.#plan;
+  async #compare(plan: TunnelPlan | undefined): Promise<Result<TunnelState>> {
     const wireguard = await this.#read();
     if (!wireguard.ok) return wireguard;
     const network = await this.#network.read();
@@ -158,7 +164,13 @@ export class Tunnel implements Disposable {
 
   #wanted(peers: TunnelPlan["peers"]): WireguardPlan {
     const { key, listenPort } = this.#options;
-    return { privateKey: new Secret(key.privateKey), publicKey: key.publicKey, listenPort, peers };
+    const { privateKey, publicKey } = key;
+    return {
+      privateKey: new Secret(privateKey),
+      publicKey,
+      listenPort,
+      peers: possiblePeers(peers, publicKey),
+    };
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -4,12 +4,14 @@ import type { SessionTraffic } from "./ports.ts";
 
 interface Heard {
   readonly rxBytes: number;
+  readonly handshakeAtS: number | undefined;
   readonly atMs: number | undefined;
 }
 
 /**
  * When each device was last heard. WireGuard tells the time of the last handshake, which is up to two minutes older than
- * the last packet, on a clock that may step; that more bytes have come than before is the better sign.
+ * the last packet, on a clock that may step; that more bytes have come than before is the better sign. Its time is looked
+ * at where it is news: in a peer's first reading, and when it has changed.
  */
 export class TunnelTraffic {
   /** BOUNDED: one per peer of the last reading. */
@@ -38,10 +40,12 @@ export class TunnelTraffic {
 }
 
 function hear(before: Heard | undefined, peer: PeerReading, now: Instant): Heard {
-  const { rxBytes } = peer;
-  if (before !== undefined && rxBytes > before.rxBytes) return { rxBytes, atMs: now.monotonicMs };
-  const atMs = later(before?.atMs, handshakeAt(peer, now));
-  return { rxBytes, atMs };
+  const { rxBytes, handshakeAtS } = peer;
+  if (before !== undefined && rxBytes > before.rxBytes)
+    return { rxBytes, handshakeAtS, atMs: now.monotonicMs };
+  const isNews = before === undefined || handshakeAtS !== before.handshakeAtS;
+  const atMs = isNews ? later(before?.atMs, handshakeAt(peer, now)) : before.atMs;
+  return { rxBytes, handshakeAtS, atMs };
 }
 
 /** A handshake of the future is one of a clock that has stepped back since: at most now. */

@@ -1,3 +1,4 @@
+import { isCanonicalKey } from "../../protocol/names.ts";
 import { type NetworkPlan, tunnelMtu } from "../../protocol/network.ts";
 import type { WireguardPeer } from "../../protocol/wireguard.ts";
 import type { DataPathPeer, DataPathPlan } from "./ports.ts";
@@ -47,7 +48,8 @@ export function tunnelPlan(plan: DataPathPlan, settings: TunnelSettings): Tunnel
     })),
     network: {
       mtu: tunnelMtu(settings.pathMtu),
-      addresses: settings.addresses,
+      // A host may have IPv6 switched off; without a prefix of it nobody asks there.
+      addresses: settings.addresses.filter((address) => !isIpv6(address) || plan.routes.some(isIpv6)),
       routes: plan.routes.map((to) => ({ to, source: undefined })),
     },
     sessionsOf,
@@ -70,6 +72,20 @@ export function callBack(
     const endpoint = endpoints.get(peer.publicKey);
     return endpoint === undefined ? peer : { ...peer, endpoint, keepaliveS: callEveryS };
   });
+}
+
+/**
+ * The peers that WireGuard can have. One with the instance's own key it passes over in silence, and one whose key is
+ * written in another way than it writes keys would be set and taken away again for ever: a device that says such a key
+ * gets nowhere, and nobody else is disturbed.
+ */
+export function possiblePeers(peers: readonly WireguardPeer[], ownKey: string): readonly WireguardPeer[] {
+  const isPossible = ({ publicKey }: WireguardPeer) => publicKey !== ownKey && isCanonicalKey(publicKey);
+  return peers.every(isPossible) ? peers : peers.filter(isPossible);
+}
+
+function isIpv6(text: string): boolean {
+  return text.includes(":");
 }
 
 function addressesOf({ ipv4, ipv6 }: DataPathPeer): string[] {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { failed, type Result, success } from "../failures.ts";
 
 export interface CommandOptions {
@@ -32,27 +32,34 @@ function runOnce(
   const fail = (error: string, cause?: unknown) =>
     resolve(failed("datapath.failing", { command: shown.join(" ").slice(0, 200), error }, cause));
 
-  const child = spawn(file, args, {
-    stdio: ["pipe", "pipe", "pipe"],
+  let child: ChildProcessWithoutNullStreams;
+  try {
     // Its words are read by programs.
-    env: { ...process.env, LC_ALL: "C" },
+    child = spawn(file, args, { stdio: "pipe", env: { ...process.env, LC_ALL: "C" } });
+  } catch (error) {
+    fail((error as Error).message, error);
+    return promise;
+  }
+  child.on("error", (error: NodeJS.ErrnoException) => {
+    clearTimeout(timer);
+    fail(error.code === "ENOENT" ? `${file} is not installed` : (error.code ?? error.message), error);
   });
   const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const timer = setTimeout(() => {
     child.kill("SIGKILL");
     // Answered now: a child in uninterruptible sleep does not end, and its pipes may be held by others.
     fail(`no end within ${timeoutMs} ms`);
+    for (const pipe of child.stdio) pipe?.destroy();
+    child.unref();
   }, timeoutMs);
+  // Without a free descriptor there are no pipes; the error is on its way.
+  if (child.stdout === undefined) return promise;
   const stdout = collect(child.stdout, outputBytesMax, () => {
     child.kill("SIGKILL");
     fail("the output is too long");
   });
   const stderr = collect(child.stderr, 64 * 1024, () => undefined);
 
-  child.on("error", (error: NodeJS.ErrnoException) => {
-    clearTimeout(timer);
-    fail(error.code === "ENOENT" ? `${file} is not installed` : (error.code ?? error.message), error);
-  });
   child.on("close", (code, signal) => {
     clearTimeout(timer);
     if (code === 0) resolve(success(stdout.text()));

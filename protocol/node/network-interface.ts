@@ -1,6 +1,10 @@
 import { failed, type Result, success } from "../failures.ts";
-import { type NetworkPlan, type NetworkReading, networkChange, type Route } from "../network.ts";
+import { type NetworkPlan, type NetworkReading, networkChange } from "../network.ts";
 import type { Run } from "./command.ts";
+import { networkReading } from "./ip-text.ts";
+
+/** A change of thousands of routes takes a second. */
+const changeWithinMs = 30_000;
 
 /** One interface as `ip` sees it: its addresses and the routes of the main table that leave by it. */
 export class NetworkInterface {
@@ -15,10 +19,18 @@ export class NetworkInterface {
   /** Brings the interface to the plan, from whatever it is now. Read afterwards. */
   async apply(plan: NetworkPlan): Promise<Result<void>> {
     const held = await this.read();
-    if (!held.ok) return held;
-    const lines = networkChange(this.name, held.value, plan);
+    return held.ok ? this.change(held.value, plan) : held;
+  }
+
+  /**
+   * The same from what was just read. Each command stands for itself: where one fails the others are done all the same, so
+   * that a host without IPv6 has its IPv4, and the first that failed is told.
+   */
+  async change(held: NetworkReading, plan: NetworkPlan): Promise<Result<void>> {
+    const lines = networkChange(this.name, held, plan);
     if (lines.length === 0) return success(undefined);
-    const done = await this.#run(["ip", "-batch", "-"], { input: `${lines.join("\n")}\n` });
+    const options = { input: `${lines.join("\n")}\n`, timeoutMs: changeWithinMs };
+    const done = await this.#run(["ip", "-force", "-batch", "-"], options);
     if (done.ok) return success(undefined);
     return failed("datapath.failing", {
       ...done.failure.facts,
@@ -27,68 +39,30 @@ export class NetworkInterface {
   }
 
   async read(): Promise<Result<NetworkReading>> {
-    const [link, ipv4, ipv6] = await Promise.all([
-      this.#ask(["address", "show", "dev", this.name]),
-      this.#ask(["-4", "route", "show", "table", "main", "dev", this.name]),
-      this.#ask(["-6", "route", "show", "table", "main", "dev", this.name]),
+    const [links, ipv4, ipv6] = await Promise.all([
+      this.#ask(["address", "show"]),
+      this.#ask(["-4", "route", "show", "table", "main"]),
+      this.#ask(["-6", "route", "show", "table", "main"]),
     ]);
-    if (!link.ok) return link;
+    if (!links.ok) return links;
     if (!ipv4.ok) return ipv4;
     if (!ipv6.ok) return ipv6;
-    const [state] = link.value as IpLink[];
-    if (state === undefined)
-      return failed("datapath.failing", { command: "ip address show", error: "no interface" });
-    return success({
-      up: state.flags.includes("UP"),
-      mtu: state.mtu,
-      addresses: state.addr_info
-        .filter(({ scope }) => scope !== "link")
-        .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
-      routes: [
-        ...(ipv4.value as IpRoute[]).flatMap(routeOf(4)),
-        ...(ipv6.value as IpRoute[]).flatMap(routeOf(6)),
-      ],
-    });
-  }
-
-  async #ask(what: readonly string[]): Promise<Result<unknown[]>> {
-    const command = ["ip", "-json", ...what];
-    const answer = await this.#run(command);
-    if (!answer.ok) return answer;
     try {
-      const value: unknown = JSON.parse(answer.value || "[]");
-      if (Array.isArray(value)) return success(value);
-    } catch {
-      // Told below.
+      const reading = networkReading(this.name, links.value, { 4: ipv4.value, 6: ipv6.value });
+      if (reading !== undefined) return success(reading);
+    } catch (error) {
+      return failed(
+        "datapath.failing",
+        { command: "ip -json", error: "the answer is not understood" },
+        error,
+      );
     }
-    return failed("datapath.failing", { command: command.join(" "), error: "the answer is no JSON list" });
+    return failed("datapath.failing", { command: "ip address show", error: `no interface ${this.name}` });
   }
-}
 
-interface IpLink {
-  readonly flags: readonly string[];
-  readonly mtu: number;
-  readonly addr_info: readonly {
-    readonly local: string;
-    readonly prefixlen: number;
-    readonly scope: string;
-  }[];
-}
-
-interface IpRoute {
-  readonly dst: string;
-  readonly protocol?: string;
-  readonly prefsrc?: string;
-}
-
-/** As canonical prefixes, without what the kernel made itself. */
-function routeOf(family: 4 | 6): (route: IpRoute) => Route[] {
-  const [everywhere, hostLength] = family === 4 ? ["0.0.0.0/0", 32] : ["::/0", 128];
-  return ({ dst, protocol, prefsrc }) => {
-    if (protocol === "kernel") return [];
-    const to = dst === "default" ? everywhere : dst.includes("/") ? dst : `${dst}/${hostLength}`;
-    return [{ to, source: prefsrc }];
-  };
+  async #ask(what: readonly string[]): Promise<Result<string>> {
+    return this.#run(["ip", "-json", ...what]);
+  }
 }
 
 /** `Command failed -:3`: which of the lines it was. */

@@ -1,41 +1,21 @@
 import { execFileSync, spawn } from "node:child_process";
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Tunnel, type TunnelOptions, type TunnelState } from "../../agent/adapters/wireguard.ts";
-import type { DataPathPeer, DataPathPlan } from "../../agent/core/ports.ts";
+import { Tunnel } from "../../agent/adapters/wireguard.ts";
+import type { DataPathPeer } from "../../agent/core/ports.ts";
 import { tunnelPlan } from "../../agent/core/tunnel.ts";
-import type { Result } from "../../protocol/failures.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { testLog } from "../support/log.ts";
-import {
-  insideOf,
-  interfaceName,
-  noNamespaces,
-  pingSteadily,
-  pings,
-  runIn,
-  TestHosts,
-} from "../support/namespaces.ts";
+import { insideOf, interfaceName, noNamespaces, pingSteadily, pings, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
-import { Host, must, variants } from "./wireguard-hosts.ts";
+import { must } from "./wireguard-hosts.ts";
+import { applied, instance, listenPort, processOf, routes, tunnelAddress } from "./wireguard-instance.ts";
 import { keyOf } from "./wireguard-model.ts";
 
 const title = noNamespaces === undefined ? "the agent's tunnel" : `the agent's tunnel (${noNamespaces})`;
-const tunnelAddress = "169.254.77.1";
-const routes = ["10.0.1.16/28", "2001:db8:1::/80"];
-const listenPort = 51_820;
 
 describe.skipIf(noNamespaces)(title, () => {
   test("is brought to a plan, read back, and again to the next", async () => {
@@ -244,58 +224,3 @@ describe.skipIf(noNamespaces)(title, () => {
     expect(await pings(device.namespace, tunnelAddress)).toBe(true);
   });
 });
-
-/** An instance with its tunnel, and one device that was granted a session there. */
-async function instance(more: Partial<TunnelOptions> = {}) {
-  const hosts = new TestHosts();
-  onTestFinished(() => hosts[Symbol.dispose]());
-  const { log } = testLog();
-  const namespace = hosts.add("instance");
-  const key = makeWireguardKey();
-  const name = interfaceName();
-  const renewed: Result<TunnelState>[] = [];
-  const options: TunnelOptions = {
-    ...{ name, inside: insideOf(namespace), key, listenPort, clock: systemClock, log },
-    onRenewed: (result) => renewed.push(result),
-    ...more,
-  };
-  const adopt = async () => must(await Tunnel.open(options));
-  const tunnel = await adopt();
-  onTestFinished(async () => {
-    await tunnel.remove();
-    tunnel[Symbol.dispose]();
-  });
-  const [userspace] = variants;
-  if (userspace === undefined) throw new Error("no variant");
-  const deviceHost = hosts.add("device");
-  hosts.connect(namespace, ["10.77.0.1/24"], deviceHost, ["10.77.0.2/24"]);
-  const device = await Host.open(userspace, deviceHost, log);
-  const allowedIps = [`${tunnelAddress}/32`];
-  await device.set([{ publicKey: key.publicKey, allowedIps, endpoint: "10.77.0.1:51820", keepaliveS: 0 }]);
-  await device.route(["10.0.1.17/32"], allowedIps);
-  const granted: DataPathPeer = {
-    ...{ session: "s1", wireguardKey: device.key.publicKey, group: "staff" },
-    ...{ ipv4: "10.0.1.17", ipv6: "2001:db8:1::11" },
-  };
-  return { tunnel, device, namespace, name, key, granted, renewed, adopt };
-}
-
-async function applied(tunnel: Tunnel, ...peers: DataPathPeer[]): Promise<TunnelState> {
-  const plan: DataPathPlan = { routes, peers, resources: new Map(), dns: undefined };
-  return must(await tunnel.apply(tunnelPlan(plan, { addresses: [`${tunnelAddress}/32`], pathMtu: 1500 })));
-}
-
-/** The wireguard-go of an interface. */
-function processOf(name: string): number {
-  const pid = readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .find((entry) => {
-      try {
-        return readFileSync(`/proc/${entry}/cmdline`, "utf8").startsWith(`wireguard-go\0-f\0${name}\0`);
-      } catch {
-        return false;
-      }
-    });
-  if (pid === undefined) throw new Error(`no wireguard-go for ${name}`);
-  return Number(pid);
-}

@@ -1,3 +1,6 @@
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { Result } from "../../protocol/failures.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
@@ -6,9 +9,9 @@ import type { Logger } from "../../protocol/node/log.ts";
 import { NetworkInterface } from "../../protocol/node/network-interface.ts";
 import { bestBackend, openWireguard, type WireguardOptions } from "../../protocol/node/wireguard/open.ts";
 import type { WireguardInterface } from "../../protocol/node/wireguard/port.ts";
-import { WgControl } from "../../protocol/node/wireguard/wg-control.ts";
 import { Secret } from "../../protocol/secret.ts";
 import { type WireguardPeer, type WireguardPlan, wireguardChange } from "../../protocol/wireguard.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { insideOf, interfaceName, noNamespaces, TestHosts } from "../support/namespaces.ts";
 
 /** The ways to an interface that the same tests run on. */
@@ -26,21 +29,12 @@ export const variants: readonly Variant[] = [
     open: async (options) => must(await openWireguard({ ...options, backend: "userspace" })),
   },
   {
-    // All of the kernel's backend but the link itself, on machines whose kernel has no module.
-    title: "userspace, by wg",
+    // All of the kernel's backend, with the real `wg`, on machines whose kernel has no module.
+    title: "kernel, its module played by wireguard-go",
     missing: noNamespaces,
     async open(options) {
-      const wireguard = must(await openWireguard({ ...options, backend: "userspace" }));
-      const control = new WgControl(options.name, commandRunner(options.inside));
-      return {
-        name: options.name,
-        backend: "userspace",
-        ensure: () => wireguard.ensure(),
-        remove: () => wireguard.remove(),
-        apply: (change) => control.apply(change),
-        read: () => control.read(),
-        [Symbol.dispose]: () => wireguard[Symbol.dispose](),
-      };
+      const inside = [...(options.inside ?? []), "env", `PATH=${shimFolder()}:${process.env.PATH}`];
+      return must(await openWireguard({ ...options, inside, backend: "kernel" }));
     },
   },
   {
@@ -149,6 +143,30 @@ export async function instanceWithDevices(variant: Variant, devices: number, log
 export function must<T>(result: Result<T>): T {
   if (!result.ok) throw result.failure;
   return result.value;
+}
+
+/**
+ * A folder with an `ip` that makes an interface of type wireguard as the kernel would, and shows it as the kernel does:
+ * `"linkinfo":{"info_kind":"wireguard"}`.
+ */
+export function shimFolder(): string {
+  const folder = temporaryFolder();
+  onTestFinished(() => folder[Symbol.dispose]());
+  const ip = execFileSync("which", ["ip"], { encoding: "utf8" }).trim();
+  const script = [
+    "#!/bin/sh",
+    'case "$*" in',
+    `"link add dev "*" type wireguard") ${ip} link show dev "$4" >&2 2>/dev/null &&`,
+    '    { echo "RTNETLINK answers: File exists" >&2; exit 2; }',
+    '  exec env LOG_LEVEL=error wireguard-go "$4" >/dev/null 2>&1 ;;',
+    `"-json -details link show dev "*) ${ip} "$@" >${folder.path}/$5 || exit`,
+    `  sed s/'"info_kind":"tun"'/'"info_kind":"wireguard"'/ ${folder.path}/$5 ;;`,
+    `*) exec ${ip} "$@" ;;`,
+    "esac",
+    "",
+  ];
+  writeFileSync(join(folder.path, "ip"), script.join("\n"), { mode: 0o755 });
+  return folder.path;
 }
 
 async function whyNoKernelWireguard(): Promise<string | undefined> {

@@ -22,13 +22,16 @@ export function planOf(peers: readonly WireguardPeer[]): WireguardPlan {
   return { privateKey: new Secret(keyOf(101)), publicKey: keyOf(100), listenPort: 51_820, peers };
 }
 
+/** What a peer has before its first handshake. */
+export const neverHeard = { isPreshared: false, handshakeAtS: undefined, rxBytes: 0, txBytes: 0 } as const;
+
 /** What WireGuard holds after a change: its own rules, as simply as can be. */
 export function heldAfter(held: WireguardReading, change: WireguardChange): WireguardReading {
   const peers = new Map([...held.peers].map(([key, entry]) => [key, { ...entry }]));
-  for (const { publicKey, allowedIps, replaceAllowedIps, endpoint, keepaliveS } of change.set) {
+  for (const { publicKey, allowedIps, replaceAllowedIps, endpoint, keepaliveS, ...more } of change.set) {
     const before: PeerReading = peers.get(publicKey) ?? {
       ...{ publicKey, allowedIps: [], endpoint: undefined, keepaliveS: 0 },
-      ...{ handshakeAtS: undefined, rxBytes: 0, txBytes: 0 },
+      ...neverHeard,
     };
     for (const [key, other] of peers) {
       peers.set(key, { ...other, allowedIps: other.allowedIps.filter((ip) => !allowedIps.includes(ip)) });
@@ -39,8 +42,9 @@ export function heldAfter(held: WireguardReading, change: WireguardChange): Wire
       allowedIps: [...kept, ...allowedIps],
       endpoint: endpoint ?? before.endpoint,
       keepaliveS: keepaliveS ?? before.keepaliveS,
+      isPreshared: before.isPreshared && !more.forgetsPresharedKey,
     });
   }
   for (const key of change.remove) peers.delete(key);
-  return { ...held, peers };
+  return { ...held, fwmark: change.forgetsMark ? 0 : held.fwmark, peers };
 }

@@ -5,19 +5,13 @@ import { publicKeyOf } from "../../protocol/node/wireguard/key-text.ts";
 import { AnswerReader, setRequest } from "../../protocol/node/wireguard/uapi-text.ts";
 import { configurationText, parseDump, removeCommands } from "../../protocol/node/wireguard/wg-text.ts";
 import { Secret } from "../../protocol/secret.ts";
-import {
-  isAsPlanned,
-  type PeerReading,
-  type WireguardChange,
-  type WireguardPeer,
-  type WireguardReading,
-  wireguardChange,
-} from "../../protocol/wireguard.ts";
-import { heldAfter, keyOf, peer, planOf } from "./wireguard-model.ts";
+import type { WireguardChange } from "../../protocol/wireguard.ts";
+import { keyOf } from "./wireguard-model.ts";
 
 const change: WireguardChange = {
   privateKey: new Secret(keyOf(9)),
   listenPort: 51_820,
+  forgetsMark: true,
   set: [
     {
       publicKey: keyOf(1),
@@ -25,6 +19,7 @@ const change: WireguardChange = {
       replaceAllowedIps: false,
       endpoint: undefined,
       keepaliveS: undefined,
+      forgetsPresharedKey: false,
     },
     {
       publicKey: keyOf(2),
@@ -32,6 +27,7 @@ const change: WireguardChange = {
       replaceAllowedIps: true,
       endpoint: "[2001:db8::1]:51820",
       keepaliveS: 0,
+      forgetsPresharedKey: true,
     },
   ],
   remove: [keyOf(3)],
@@ -43,11 +39,13 @@ describe("the texts of a change", () => {
       "set=1
       private_key=0000000a00000000000000000000000000000000000000000000000000000000
       listen_port=51820
+      fwmark=0
       public_key=0000000200000000000000000000000000000000000000000000000000000000
       allowed_ip=10.0.1.17/32
       allowed_ip=2001:db8::11/128
       public_key=0000000300000000000000000000000000000000000000000000000000000000
       endpoint=[2001:db8::1]:51820
+      preshared_key=0000000000000000000000000000000000000000000000000000000000000000
       replace_allowed_ips=true
       allowed_ip=10.0.1.18/32
       persistent_keepalive_interval=0
@@ -63,6 +61,7 @@ describe("the texts of a change", () => {
       "[Interface]
       PrivateKey = AAAACgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
       ListenPort = 51820
+      FwMark = off
 
       [Peer]
       PublicKey = AAAAAgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
@@ -72,6 +71,7 @@ describe("the texts of a change", () => {
       PublicKey = AAAAAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
       AllowedIPs = 10.0.1.18/32
       Endpoint = [2001:db8::1]:51820
+      PresharedKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
       PersistentKeepalive = off
       "
     `);
@@ -89,6 +89,20 @@ describe("the texts of a change", () => {
     `);
   });
 
+  test.each(["192.0.2.7:1\nremove=true", "192.0.2.7:1\nAllowedIPs = 0.0.0.0/0", "192.0.2.7:1 # x", ""])(
+    "an endpoint that would be more than one line is refused: %j",
+    (endpoint) => {
+      const [first] = change.set;
+      if (first === undefined) throw new Error("no peer");
+      const hostile = { ...change, set: [{ ...first, endpoint }] };
+      expect(() => setRequest(hostile)).toThrow(SyntaxError);
+      expect(() => configurationText(hostile)).toThrow(SyntaxError);
+      const prefix = { ...change, set: [{ ...first, allowedIps: [endpoint] }] };
+      expect(() => setRequest(prefix)).toThrow(SyntaxError);
+      expect(() => configurationText(prefix)).toThrow(SyntaxError);
+    },
+  );
+
   test("no command line carries a private key, and long ones are cut", () => {
     const keys = Array.from({ length: 2_500 }, (_, i) => keyOf(i));
     const commands = removeCommands("connector0", keys);
@@ -103,9 +117,11 @@ describe("the answer of a control socket", () => {
   const answer = [
     `private_key=${hex(pair.privateKey)}`,
     "listen_port=51820",
+    "fwmark=51820",
     "something_new=1",
     `public_key=${hex(keyOf(1))}`,
     `preshared_key=${"0".repeat(64)}`,
+    `preshared_key=${hex(keyOf(5))}`,
     "protocol_version=1",
     "endpoint=192.0.2.7:40000",
     "last_handshake_time_sec=1800000000",
@@ -130,6 +146,7 @@ describe("the answer of a control socket", () => {
           reading: {
             publicKey: pair.publicKey,
             listenPort: 51_820,
+            fwmark: 51_820,
             peers: new Map([
               [
                 keyOf(1),
@@ -138,6 +155,7 @@ describe("the answer of a control socket", () => {
                   allowedIps: ["10.0.1.17/32", "2001:db8::11/128"],
                   endpoint: "192.0.2.7:40000",
                   keepaliveS: 25,
+                  isPreshared: true,
                   handshakeAtS: 1_800_000_000,
                   rxBytes: 9_007_199_254_740_991,
                   txBytes: 7,
@@ -182,98 +200,29 @@ describe("the answer of a control socket", () => {
 test("wg's dump is read", () => {
   const b64 = (key: string) => Buffer.from(key, "base64url").toString("base64");
   const text = [
-    `${b64(keyOf(9))}\t${b64(keyOf(8))}\t51820\toff`,
+    `${b64(keyOf(9))}\t${b64(keyOf(8))}\t51820\t0xca6c`,
     `${b64(keyOf(1))}\t(none)\t192.0.2.7:40000\t10.0.1.17/32,2001:db8::11/128\t1800000000\t9\t7\t25`,
-    `${b64(keyOf(2))}\t(none)\t(none)\t(none)\t0\t0\t0\toff`,
+    `${b64(keyOf(2))}\t${b64(keyOf(5))}\t(none)\t(none)\t0\t0\t0\toff`,
     "",
   ].join("\n");
   const reading = parseDump(text);
-  expect(reading.publicKey).toBe(keyOf(8));
+  expect(reading).toMatchObject({ publicKey: keyOf(8), fwmark: 51_820 });
   expect(reading.peers.get(keyOf(1))).toEqual({
     publicKey: keyOf(1),
     allowedIps: ["10.0.1.17/32", "2001:db8::11/128"],
     endpoint: "192.0.2.7:40000",
     keepaliveS: 25,
+    isPreshared: false,
     handshakeAtS: 1_800_000_000,
     rxBytes: 9,
     txBytes: 7,
   });
-  expect(reading.peers.get(keyOf(2))).toMatchObject({ allowedIps: [], endpoint: undefined, keepaliveS: 0 });
+  expect(reading.peers.get(keyOf(2))).toMatchObject({ allowedIps: [], isPreshared: true, keepaliveS: 0 });
   expect(parseDump("(none)\t(none)\t0\toff\n")).toEqual({
     publicKey: undefined,
     listenPort: 0,
+    fwmark: 0,
     peers: new Map(),
   });
   expect(() => parseDump("nonsense")).toThrow(SyntaxError);
-});
-
-describe("the change from what is held to what is wanted", () => {
-  const held = (...peers: WireguardPeer[]): WireguardReading => ({
-    publicKey: keyOf(100),
-    listenPort: 51_820,
-    peers: new Map(
-      peers.map((entry): [string, PeerReading] => [
-        entry.publicKey,
-        { ...entry, handshakeAtS: undefined, rxBytes: 0, txBytes: 0 },
-      ]),
-    ),
-  });
-
-  test("who stays is not named", () => {
-    const stays = peer(1, "10.0.1.17/32");
-    const { set, remove } = wireguardChange(
-      held(stays, peer(2, "10.0.1.18/32")),
-      planOf([stays, peer(3, "10.0.1.19/32")]),
-    );
-    expect(set.map(({ publicKey }) => publicKey)).toEqual([keyOf(3)]);
-    expect(remove).toEqual([keyOf(2)]);
-  });
-
-  test("an address that moves is only given, never taken first", () => {
-    const { set } = wireguardChange(
-      held(peer(1, "10.0.1.17/32", "10.0.1.18/32"), peer(2)),
-      planOf([peer(1, "10.0.1.17/32"), peer(2, "10.0.1.18/32")]),
-    );
-    expect(set).toMatchObject([{ publicKey: keyOf(2), replaceAllowedIps: false }]);
-  });
-
-  test("an address that nobody is given is taken by emptying the list", () => {
-    const { set } = wireguardChange(
-      held(peer(1, "10.0.1.17/32", "10.0.1.18/32")),
-      planOf([peer(1, "10.0.1.17/32")]),
-    );
-    expect(set).toMatchObject([
-      { publicKey: keyOf(1), replaceAllowedIps: true, allowedIps: ["10.0.1.17/32"] },
-    ]);
-  });
-
-  test("an endpoint that was learnt stays where none is wanted", () => {
-    const learnt = { ...peer(1, "10.0.1.17/32"), endpoint: "192.0.2.7:40000" };
-    expect(isAsPlanned(held(learnt), planOf([peer(1, "10.0.1.17/32")]))).toBe(true);
-  });
-
-  test("brings any interface to any plan, and then has nothing more to do", () => {
-    const addresses = Array.from({ length: 12 }, (_, i) => `10.0.1.${i}/32`);
-    // Which of six peers has which address; 0 is nobody.
-    const assignment = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 12, maxLength: 12 });
-    const peersOf = (owners: number[]) =>
-      [1, 2, 3, 4, 5, 6]
-        .map((n) => peer(n, ...addresses.filter((_, i) => owners[i] === n)))
-        .filter((_, i) => owners[i] !== 0);
-    fc.assert(
-      fc.property(assignment, assignment, (before, after) => {
-        const start = held(...peersOf(before));
-        const plan = planOf(peersOf(after));
-        const end = heldAfter(start, wireguardChange(start, plan));
-        expect(isAsPlanned(end, plan)).toBe(true);
-        const owned = [...end.peers.values()].flatMap(({ publicKey, allowedIps }) =>
-          allowedIps.map((ip) => [ip, publicKey]),
-        );
-        const wanted = plan.peers.flatMap(({ publicKey, allowedIps }) =>
-          allowedIps.map((ip) => [ip, publicKey]),
-        );
-        expect(new Map(owned as [string, string][])).toEqual(new Map(wanted as [string, string][]));
-      }),
-    );
-  });
 });

@@ -1,4 +1,4 @@
-import { type Result, success } from "../../failures.ts";
+import { type Failure, failed, type Result, success } from "../../failures.ts";
 import type { WireguardChange, WireguardReading } from "../../wireguard.ts";
 import type { Run } from "../command.ts";
 import type { WireguardControl, WireguardInterface } from "./port.ts";
@@ -20,9 +20,17 @@ export class KernelWireguard implements WireguardInterface {
   async ensure(): Promise<Result<"made" | "adopted">> {
     const kind = await linkKind(this.name, this.#run);
     if (!kind.ok) return kind;
-    if (kind.value !== "none") return success("adopted");
-    const added = await addKernelLink(this.name, this.#run);
-    return added.ok ? success("made") : added;
+    switch (kind.value) {
+      case "wireguard":
+        return success("adopted");
+      case "tun":
+      case "other":
+        return notWireguard(this.name);
+      case "none": {
+        const added = await addKernelLink(this.name, this.#run);
+        return added.ok ? success("made") : added;
+      }
+    }
   }
 
   apply(change: WireguardChange): Promise<Result<void>> {
@@ -40,6 +48,11 @@ export class KernelWireguard implements WireguardInterface {
   [Symbol.dispose](): void {
     // It lives in the kernel.
   }
+}
+
+/** Somebody else's interface has our name. It is left alone. */
+export function notWireguard(name: string): { ok: false; failure: Failure } {
+  return failed("datapath.failing", { interface: name, error: "an interface of this name is not WireGuard" });
 }
 
 /** What an interface is: `wireguard` is the kernel's module, `tun` a process, `none` not there. */

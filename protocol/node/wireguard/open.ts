@@ -1,7 +1,7 @@
-import { failed, type Result, success } from "../../failures.ts";
+import { type Result, success } from "../../failures.ts";
 import { commandRunner } from "../command.ts";
 import type { Logger } from "../log.ts";
-import { addKernelLink, deleteLink, hasNoModule, KernelWireguard, linkKind } from "./kernel.ts";
+import { addKernelLink, deleteLink, hasNoModule, KernelWireguard, linkKind, notWireguard } from "./kernel.ts";
 import type { WireguardBackend, WireguardInterface } from "./port.ts";
 import { UserspaceWireguard } from "./userspace.ts";
 
@@ -49,10 +49,7 @@ async function chooseBackend(
     case "tun":
       return success("userspace");
     case "other":
-      return failed("datapath.failing", {
-        interface: name,
-        error: "an interface of this name is not WireGuard",
-      });
+      return notWireguard(name);
     case "none":
       return backend === "best" ? bestBackend(name, run) : success(backend);
   }

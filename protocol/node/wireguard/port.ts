@@ -1,4 +1,4 @@
-import type { Result } from "../../failures.ts";
+import { failed, type Result } from "../../failures.ts";
 import type { WireguardChange, WireguardReading } from "../../wireguard.ts";
 
 export type WireguardBackend = "kernel" | "userspace";
@@ -21,4 +21,12 @@ export interface WireguardInterface extends WireguardControl, Disposable {
   ensure(): Promise<Result<"made" | "adopted">>;
   /** Ends it and everything that goes through it. Success when there is none. */
   remove(): Promise<Result<void>>;
+}
+
+/** The failure of a change, by the name of its cause where the cause is that somebody else has the port. */
+export function portTaken<T>(result: Result<T>, command: string, { listenPort }: WireguardChange): Result<T> {
+  if (result.ok || listenPort === undefined) return result;
+  if (!/EADDRINUSE|Address already in use/i.test(String(result.failure.facts.error))) return result;
+  const error = `UDP port ${listenPort} is taken by another process`;
+  return failed("datapath.failing", { command, error }, result.failure);
 }

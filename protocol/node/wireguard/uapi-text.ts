@@ -1,17 +1,22 @@
 import type { PeerChange, PeerReading, WireguardChange, WireguardReading } from "../../wireguard.ts";
 import { hexOfKey, keyOfHex, publicKeyOf } from "./key-text.ts";
+import { oneWord } from "./one-word.ts";
 
 /** The text protocol of userspace WireGuard: https://www.wireguard.com/xplatform/ */
 
 export const getRequest = "get=1\n\n";
 
-/** Holds the private key where the change has one: for the socket, never for a log. */
+/**
+ * Holds the private key where the change has one: for the socket, never for a log. Throws a SyntaxError for a value that
+ * would be read as something else.
+ */
 export function setRequest(change: WireguardChange): string {
   const { privateKey, listenPort } = change;
   return [
     "set=1",
     ...(privateKey === undefined ? [] : [`private_key=${hexOfKey(privateKey.reveal())}`]),
     ...(listenPort === undefined ? [] : [`listen_port=${listenPort}`]),
+    ...(change.forgetsMark ? ["fwmark=0"] : []),
     ...change.set.flatMap(peerLines),
     ...change.remove.flatMap((key) => [`public_key=${hexOfKey(key)}`, "remove=true"]),
     "\n",
@@ -22,13 +27,17 @@ function peerLines(peer: PeerChange): string[] {
   const { publicKey, endpoint, keepaliveS } = peer;
   return [
     `public_key=${hexOfKey(publicKey)}`,
-    ...(endpoint === undefined ? [] : [`endpoint=${endpoint}`]),
+    ...(endpoint === undefined ? [] : [`endpoint=${oneWord(endpoint)}`]),
+    ...(peer.forgetsPresharedKey ? [`preshared_key=${noKeyHex}`] : []),
     ...(peer.replaceAllowedIps ? ["replace_allowed_ips=true"] : []),
-    ...peer.allowedIps.map((ip) => `allowed_ip=${ip}`),
+    ...peer.allowedIps.map((ip) => `allowed_ip=${oneWord(ip)}`),
     // After the addresses: turning it on sends the first one at once.
     ...(keepaliveS === undefined ? [] : [`persistent_keepalive_interval=${keepaliveS}`]),
   ];
 }
+
+/** Stands for "none" where a preshared key could be. */
+const noKeyHex = "0".repeat(64);
 
 export interface Answer {
   /** 0, or the number of a Linux error. */
@@ -51,6 +60,7 @@ export class AnswerReader {
   #errno = 0;
   #publicKey: string | undefined;
   #listenPort = 0;
+  #fwmark = 0;
   /** BOUNDED: by `answerLengthMax`. */
   readonly #peers = new Map<string, PeerReading>();
   #peer: Peer | undefined;
@@ -70,8 +80,8 @@ export class AnswerReader {
   }
 
   #answer(): Answer {
-    const reading = { publicKey: this.#publicKey, listenPort: this.#listenPort, peers: this.#peers };
-    return { errno: this.#errno, reading };
+    const [publicKey, listenPort, fwmark] = [this.#publicKey, this.#listenPort, this.#fwmark];
+    return { errno: this.#errno, reading: { publicKey, listenPort, fwmark, peers: this.#peers } };
   }
 
   #line(line: string): void {
@@ -91,6 +101,7 @@ export class AnswerReader {
       allowedIps: [],
       endpoint: undefined,
       keepaliveS: 0,
+      isPreshared: false,
       handshakeAtS: undefined,
       rxBytes: 0,
       txBytes: 0,
@@ -101,6 +112,7 @@ export class AnswerReader {
 
   #interfaceLine(name: string, value: string): void {
     if (name === "listen_port") this.#listenPort = numberOf(value);
+    if (name === "fwmark") this.#fwmark = numberOf(value);
     // Not kept: the public half says whose interface it is.
     if (name === "private_key") this.#publicKey = publicKeyOf(keyOfHex(value));
   }
@@ -110,6 +122,9 @@ function peerLine(peer: Peer, name: string, value: string): void {
   switch (name) {
     case "endpoint":
       peer.endpoint = value;
+      return;
+    case "preshared_key":
+      peer.isPreshared = value !== noKeyHex;
       return;
     case "allowed_ip":
       peer.allowedIps.push(value);

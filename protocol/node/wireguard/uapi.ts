@@ -3,7 +3,7 @@ import { getSystemErrorName } from "node:util";
 import { failed, type Result, success } from "../../failures.ts";
 import type { WireguardChange, WireguardReading } from "../../wireguard.ts";
 import { isNoChange } from "../../wireguard.ts";
-import type { WireguardControl } from "./port.ts";
+import { portTaken, type WireguardControl } from "./port.ts";
 import { type Answer, AnswerReader, getRequest, setRequest } from "./uapi-text.ts";
 
 /** Where wireguard-go and `wg` meet. The folder is not part of a network namespace: names are unique on a host. */
@@ -26,8 +26,15 @@ export class UapiControl implements WireguardControl {
 
   async apply(change: WireguardChange): Promise<Result<void>> {
     if (isNoChange(change)) return success(undefined);
-    const answer = await this.#ask("set", setRequest(change));
-    return answer.ok ? success(undefined) : answer;
+    const command = `set on ${this.#path}`;
+    let request: string;
+    try {
+      request = setRequest(change);
+    } catch (error) {
+      return failed("datapath.failing", { command, error: (error as Error).message }, error);
+    }
+    const answer = await this.#ask("set", request);
+    return answer.ok ? success(undefined) : portTaken(answer, command, change);
   }
 
   async read(): Promise<Result<WireguardReading>> {

@@ -4,7 +4,7 @@ import { type Failure, failed, type Result, success } from "../../failures.ts";
 import type { WireguardChange, WireguardReading } from "../../wireguard.ts";
 import type { Run } from "../command.ts";
 import type { Logger } from "../log.ts";
-import { deleteLink } from "./kernel.ts";
+import { deleteLink, linkKind } from "./kernel.ts";
 import type { WireguardInterface } from "./port.ts";
 import { controlSocketOf, UapiControl } from "./uapi.ts";
 import { forgetFiles, killWireguardGo, startWireguardGo, trimLog } from "./wireguard-go.ts";
@@ -57,8 +57,7 @@ export class UserspaceWireguard implements WireguardInterface {
     const state = this.#state;
     switch (state.kind) {
       case "running":
-        trimLog(this.name);
-        return success("adopted");
+        return this.#confirm();
       case "starting":
         return state.done;
       case "waiting":
@@ -78,6 +77,7 @@ export class UserspaceWireguard implements WireguardInterface {
   }
 
   async read(): Promise<Result<WireguardReading>> {
+    trimLog(this.name);
     return this.#noteAnswer(await this.#control.read());
   }
 
@@ -87,11 +87,12 @@ export class UserspaceWireguard implements WireguardInterface {
     const deleted = await deleteLink(this.name, this.#options.run);
     const deadlineMs = performance.now() + endsWithinMs;
     while (await this.#answers()) {
-      if (performance.now() > deadlineMs) killWireguardGo(this.name);
+      const lateMs = performance.now() - deadlineMs;
+      if (lateMs > endsWithinMs) return this.#failed("its process does not end");
+      if (lateMs > 0) await this.#kill();
       await sleep(10);
     }
-    forgetFiles(this.name);
-    return deleted;
+    return forgetFiles(this.name) ?? deleted;
   }
 
   /** Leaves the process running. */
@@ -101,6 +102,14 @@ export class UserspaceWireguard implements WireguardInterface {
 
   async #start(): Promise<Result<"made" | "adopted">> {
     const running = await this.#control.watch().catch(() => undefined);
+    if (running !== undefined) {
+      const confirmed = await this.#hasLink();
+      if (!confirmed.ok) {
+        running.destroy();
+        if (this.#state.kind === "starting") this.#state = { kind: "down" };
+        return confirmed;
+      }
+    }
     const started =
       running === undefined
         ? await startWireguardGo(this.name, this.#options.inside, this.#control)
@@ -116,6 +125,23 @@ export class UserspaceWireguard implements WireguardInterface {
     }
     this.#runs(started.value);
     return success(running === undefined ? "made" : "adopted");
+  }
+
+  async #confirm(): Promise<Result<"adopted">> {
+    const confirmed = await this.#hasLink();
+    return confirmed.ok ? success("adopted") : confirmed;
+  }
+
+  /**
+   * A process answers by its name though its interface has another one by now, or is in another network namespace. Ours is
+   * ended, and with it the interface of the other name; another namespace's is none of our business.
+   */
+  async #hasLink(): Promise<Result<void>> {
+    const kind = await linkKind(this.name, this.#options.run);
+    if (!kind.ok) return kind;
+    if (kind.value === "tun") return success(undefined);
+    await this.#kill();
+    return this.#failed("its process has no interface of this name here");
   }
 
   #runs(watch: Socket): void {
@@ -160,7 +186,7 @@ export class UserspaceWireguard implements WireguardInterface {
     if (this.#unanswered < unansweredMax) return result;
     this.#unanswered = 0;
     this.#options.log.warn({ interface: this.name }, "wireguard-go does not answer, killing it");
-    killWireguardGo(this.name);
+    void this.#kill();
     return result;
   }
 
@@ -169,6 +195,11 @@ export class UserspaceWireguard implements WireguardInterface {
     this.#state = next;
     if (state.kind === "running") state.watch.destroy();
     if (state.kind === "waiting") clearTimeout(state.timer);
+  }
+
+  async #kill(): Promise<void> {
+    const namespace = await this.#options.run(["readlink", "/proc/self/ns/net"]);
+    if (namespace.ok) killWireguardGo(this.name, namespace.value.trim());
   }
 
   async #answers(): Promise<boolean> {

@@ -5,7 +5,7 @@ import { failed, type Result, success } from "../../failures.ts";
 import { isNoChange, type WireguardChange, type WireguardReading } from "../../wireguard.ts";
 import type { Run } from "../command.ts";
 import { storageFailure } from "../files.ts";
-import type { WireguardControl } from "./port.ts";
+import { portTaken, type WireguardControl } from "./port.ts";
 import { configurationText, parseDump, removeCommands } from "./wg-text.ts";
 
 /**
@@ -45,7 +45,13 @@ export class WgControl implements WireguardControl {
   }
 
   async #set(change: WireguardChange): Promise<Result<void>> {
-    const text = configurationText(change);
+    const command = `wg addconf ${this.#name}`;
+    let text: string;
+    try {
+      text = configurationText(change);
+    } catch (error) {
+      return failed("datapath.failing", { command, error: (error as Error).message }, error);
+    }
     if (text === "") return success(undefined);
     let folder: string | undefined;
     try {
@@ -53,7 +59,7 @@ export class WgControl implements WireguardControl {
       const file = join(folder, "peers.conf");
       writeFileSync(file, text, { mode: 0o600, flag: "wx" });
       const set = await this.#run(["wg", "addconf", this.#name, file]);
-      return set.ok ? success(undefined) : set;
+      return set.ok ? success(undefined) : portTaken(set, command, change);
     } catch (error) {
       return { ok: false, failure: storageFailure(error, folder ?? tmpdir()) };
     } finally {

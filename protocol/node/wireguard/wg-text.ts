@@ -1,29 +1,36 @@
 import type { PeerReading, WireguardChange, WireguardReading } from "../../wireguard.ts";
 import { base64OfKey, keyOfBase64 } from "./key-text.ts";
+import { oneWord } from "./one-word.ts";
 
 /** The texts of `wg`: https://git.zx2c4.com/wireguard-tools/about/src/man/wg.8 */
 
 /**
  * What `wg addconf` takes: it sets the peers that stand in it and leaves all others alone. Holds the private key where
- * the change has one: for a file that only we can read.
+ * the change has one: for a file that only we can read. Throws a SyntaxError for a value that would be read as
+ * something else.
  */
 export function configurationText(change: WireguardChange): string {
   const { privateKey, listenPort } = change;
   const section = [
     ...(privateKey === undefined ? [] : [`PrivateKey = ${base64OfKey(privateKey.reveal())}`]),
     ...(listenPort === undefined ? [] : [`ListenPort = ${listenPort}`]),
+    ...(change.forgetsMark ? ["FwMark = off"] : []),
   ];
-  const peers = change.set.map(({ publicKey, allowedIps, endpoint, keepaliveS }) => [
+  const peers = change.set.map(({ publicKey, allowedIps, endpoint, keepaliveS, forgetsPresharedKey }) => [
     "[Peer]",
     `PublicKey = ${base64OfKey(publicKey)}`,
     // A section replaces the peer's whole list; without this line by an empty one.
-    ...(allowedIps.length === 0 ? [] : [`AllowedIPs = ${allowedIps.join(", ")}`]),
-    ...(endpoint === undefined ? [] : [`Endpoint = ${endpoint}`]),
+    ...(allowedIps.length === 0 ? [] : [`AllowedIPs = ${allowedIps.map(oneWord).join(", ")}`]),
+    ...(endpoint === undefined ? [] : [`Endpoint = ${oneWord(endpoint)}`]),
+    ...(forgetsPresharedKey ? [`PresharedKey = ${noKeyBase64}`] : []),
     ...(keepaliveS === undefined ? [] : [`PersistentKeepalive = ${keepaliveS === 0 ? "off" : keepaliveS}`]),
   ]);
   const sections = section.length === 0 ? peers : [["[Interface]", ...section], ...peers];
   return sections.map((lines) => `${lines.join("\n")}\n`).join("\n");
 }
+
+/** Stands for "none" where a preshared key could be. */
+const noKeyBase64 = Buffer.alloc(32).toString("base64");
 
 /** Peers of one command line: 44 letters each and two words, far below what the kernel takes. */
 const removalsPerCommand = 1_000;
@@ -42,7 +49,7 @@ export function removeCommands(name: string, keys: readonly string[]): string[][
 export function parseDump(text: string): WireguardReading {
   const [first = "", ...lines] = text.trimEnd().split("\n");
   // The private key stands first and is not looked at.
-  const [, publicKey = "", listenPort = ""] = first.split("\t");
+  const [, publicKey = "", listenPort = "", fwmark = ""] = first.split("\t");
   const peers = new Map(
     lines.map((line) => {
       const peer = parsePeer(line);
@@ -52,18 +59,20 @@ export function parseDump(text: string): WireguardReading {
   return {
     publicKey: publicKey === "(none)" ? undefined : keyOfBase64(publicKey),
     listenPort: numberOf(listenPort),
+    fwmark: fwmark === "off" ? 0 : Number.parseInt(fwmark, 16) || 0,
     peers,
   };
 }
 
 function parsePeer(line: string): PeerReading {
-  const [key = "", , endpoint = "", ips = "", handshake = "", rx = "", tx = "", keepalive = ""] =
+  const [key = "", preshared, endpoint = "", ips = "", handshake = "", rx = "", tx = "", keepalive = ""] =
     line.split("\t");
   return {
     publicKey: keyOfBase64(key),
     allowedIps: ips === "(none)" ? [] : ips.split(","),
     endpoint: endpoint === "(none)" ? undefined : endpoint,
     keepaliveS: keepalive === "off" ? 0 : numberOf(keepalive),
+    isPreshared: preshared !== "(none)",
     handshakeAtS: numberOf(handshake) || undefined,
     rxBytes: numberOf(rx),
     txBytes: numberOf(tx),

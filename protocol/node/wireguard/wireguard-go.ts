@@ -1,10 +1,11 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import {
   closeSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
@@ -12,8 +13,8 @@ import {
 import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { failed, type Result, success } from "../../failures.ts";
-import { readFileIfThere } from "../files.ts";
+import { type Failure, failed, type Result, success } from "../../failures.ts";
+import { readFileIfThere, storageFailure } from "../files.ts";
 import { controlSocketOf, type UapiControl } from "./uapi.ts";
 
 /** The process behind one interface: finding, starting and killing it. */
@@ -50,12 +51,18 @@ export async function startWireguardGo(
 
   let ended: string | undefined;
   const [file = command, ...args] = [...inside, command, "-f", name];
-  const child = spawn(file, args, {
-    detached: true,
-    stdio: ["ignore", log, log],
-    env: { ...process.env, LOG_LEVEL: "error" },
-  });
-  closeSync(log);
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, {
+      detached: true,
+      stdio: ["ignore", log, log],
+      env: { ...process.env, LOG_LEVEL: "error" },
+    });
+  } catch (error) {
+    return fail((error as Error).message, error);
+  } finally {
+    closeSync(log);
+  }
   child.once("error", (error: NodeJS.ErrnoException) => {
     ended = error.code === "ENOENT" ? `${file} is not installed` : error.message;
   });
@@ -83,13 +90,15 @@ export async function startWireguardGo(
 
 /**
  * Kills the process of an interface, whoever started it: one that hangs does not end when its interface is removed.
- * It is found by its command line; two of the same name cannot hold one socket.
+ * It is found by its command line and its network namespace (`net:[4026531840]`): another one may have an interface of
+ * this name too.
  */
-export function killWireguardGo(name: string): void {
+export function killWireguardGo(name: string, namespace: string): void {
   for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
     try {
-      const [file = "", flag, of] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      if (basename(file) === command && flag === "-f" && of === name) process.kill(Number(pid), "SIGKILL");
+      const [file = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      if (basename(file) !== command || !args.includes(name)) continue;
+      if (readlinkSync(`/proc/${pid}/ns/net`) === namespace) process.kill(Number(pid), "SIGKILL");
     } catch {
       // It ended meanwhile, or is not ours to look at.
     }
@@ -106,10 +115,15 @@ export function trimLog(name: string): void {
   }
 }
 
-/** What a process leaves that was killed, and its log. */
-export function forgetFiles(name: string): void {
-  rmSync(controlSocketOf(name), { force: true });
-  rmSync(logFileOf(name), { force: true });
+/** Removes what a process leaves that was killed, and its log. Undefined when that worked. */
+export function forgetFiles(name: string): { ok: false; failure: Failure } | undefined {
+  try {
+    rmSync(controlSocketOf(name), { force: true });
+    rmSync(logFileOf(name), { force: true });
+    return undefined;
+  } catch (error) {
+    return { ok: false, failure: storageFailure(error, dirname(logFileOf(name))) };
+  }
 }
 
 /** What it said last: its own errors, or those of who should have started it. Not the box about the kernel's module. */
