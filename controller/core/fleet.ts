@@ -29,6 +29,8 @@ export interface DeviceFacts {
   address: string | undefined;
   report: DeviceReported<"device"> | undefined;
   held: DeviceReported<"held"> | undefined;
+  /** What its probe says of the path that carries its traffic, which may be that of an earlier epoch. */
+  path: DeviceReported<"path"> | undefined;
 }
 
 /** Pools one instance may report: more than a connector can have. */
@@ -69,13 +71,14 @@ export class Fleet {
   deviceLinked(id: string, link: LinkId, address: string): void {
     const facts = this.#devices.get(id);
     if (facts === undefined) {
-      const nothing = { heard: undefined, report: undefined, held: undefined };
+      const nothing = { heard: undefined, report: undefined, held: undefined, path: undefined };
       this.#devices.set(id, { ...nothing, link, address });
     } else {
       facts.link = link;
       facts.address = address;
       facts.report = undefined;
       facts.held = undefined;
+      facts.path = undefined;
     }
   }
 

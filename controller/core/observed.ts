@@ -136,6 +136,7 @@ function observeDevice(
   const facts = world.fleet.device(id);
   if (facts === undefined) return;
   if (change.snapshot || change.remove.includes("held")) facts.held = undefined;
+  if (change.snapshot || change.remove.includes("path")) facts.path = undefined;
   for (const entry of entries) {
     switch (entry.kind) {
       case "device":
@@ -143,6 +144,9 @@ function observeDevice(
         break;
       case "held":
         facts.held = entry.value;
+        break;
+      case "path":
+        facts.path = entry.value;
         break;
     }
   }

@@ -14,6 +14,7 @@ import type {
   InstanceView,
   OtpView,
   Page,
+  PathView,
   SessionView,
   TokenView,
 } from "./views.ts";
@@ -147,15 +148,18 @@ export class Views implements ControllerViews {
 
   #device(row: DeviceRow): DeviceView {
     const { id, name, user, group, joinedAtMs } = row;
-    const session = this.#model.sessionByDevice.get(id);
+    const held = this.#model.sessionByDevice.get(id);
+    const session = held && this.#session(held);
+    const facts = this.#fleet.device(id);
     return {
       id,
       name,
       user,
       group,
       joinedAtMs,
-      ...shownOf(this.#fleet.device(id), this.#now()),
-      session: (session && this.#session(session)) ?? null,
+      ...shownOf(facts, this.#now()),
+      session: session ?? null,
+      path: session === undefined ? null : pathOf(facts, session),
     };
   }
 
@@ -201,6 +205,13 @@ function shownOf(facts: DeviceFacts | undefined, now: Instant) {
     hostOs: facts?.report?.hostOs ?? null,
     version: facts?.report?.version ?? null,
   };
+}
+
+/** A word about an earlier epoch is about a path that the session has left, and one about another instance is a lie. */
+function pathOf(facts: DeviceFacts | undefined, { id, epoch, instance }: SessionView): PathView | null {
+  const path = facts?.path;
+  if (path === undefined || path.session !== id || path.epoch !== epoch) return null;
+  return path.instance === instance ? { instance, verdict: path.verdict, sinceMs: path.sinceMs } : null;
 }
 
 /** The rows after a key, in the order in which they came to be. */

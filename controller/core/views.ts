@@ -131,6 +131,18 @@ export const SessionView = z.object({
 });
 export type SessionView = z.infer<typeof SessionView>;
 
+/**
+ * What the device's probe says of its tunnel. null: it has said nothing about the session's epoch yet, carries no
+ * tunnel, or was last heard before the controller's start.
+ */
+export const PathView = z.object({
+  instance: Name,
+  verdict: z.enum(["alive", "dead"]),
+  /** By the device's clock. */
+  sinceMs: EpochMs,
+});
+export type PathView = z.infer<typeof PathView>;
+
 export const DeviceView = z.object({
   id: Id,
   name: Name,
@@ -145,6 +157,7 @@ export const DeviceView = z.object({
   hostOs: z.string().nullable(),
   version: z.string().nullable(),
   session: SessionView.nullable(),
+  path: PathView.nullable(),
 });
 export type DeviceView = z.infer<typeof DeviceView>;
 

@@ -64,6 +64,7 @@ test("every command is there", async () => {
     "device-code list",
     "device-code revoke",
     "device list",
+    "device show",
     "device remove",
     "session list",
     "session end",

@@ -211,8 +211,8 @@ There may be more: --after ${ids.session(2)}
 `,
     );
     expect(await fine("device", "list", "--after", ids.device(2))).toBe(
-      `Name     Username           User Group  Last Seen  Public IP  Host OS  App Version  Instance  Device Id
-laptop3  user3@example.com  Sales       -          -          -        -            -         ${ids.device(3)}
+      `Name     Username           User Group  Last Seen  Public IP  Host OS  App Version  Instance  Path  Device Id
+laptop3  user3@example.com  Sales       -          -          -        -            -         -     ${ids.device(3)}
 `,
     );
     expect(await fine("session", "end", ids.session(3))).toBe(`Session ${ids.session(3)} is ended.\n`);

@@ -1,14 +1,14 @@
 import type { Argv } from "yargs";
 import { ask, watch, withClient } from "../ask.ts";
 import { askOptions, type Cli, lifeOption, name, secretOptions, watchOption } from "../options.ts";
-import { deviceCodeTable, deviceTable, sessionTable } from "../text/devices.ts";
+import { deviceCodeTable, deviceTable, deviceText, sessionTable } from "../text/devices.ts";
 import { withMore } from "../text/page.ts";
 
 /** `device-code`, `device` and `session`: who is let in, and where they are. */
 export function deviceCommands(argv: Argv, cli: Cli): Argv {
   return argv
     .command("device-code", "Join codes for users' devices: create, list, revoke", (y) => deviceCode(y, cli))
-    .command("device", "Devices: list, remove", (y) => device(y, cli))
+    .command("device", "Devices: list, show, remove", (y) => device(y, cli))
     .command("session", "Sessions: list, end", (y) => session(y, cli));
 }
 
@@ -84,6 +84,20 @@ function device(argv: Argv, { world, choose }: Cli): Argv {
           ask(world, o, "device.list", { query: { limit: o.limit, after: o.after } }, (page, width) =>
             withMore(deviceTable(page.items, width), "--after", page.next),
           ),
+        ),
+    )
+    .command(
+      "show <id>",
+      "Show a device with its session and what it says of its tunnel",
+      (y) =>
+        askOptions(name(y, "id", "Its id, as `device list` shows it"))
+          .example("$0 device show 0b8f…", "")
+          .epilogue(
+            "Path: what the device's probe found; a dash where it has not said or carries no tunnel.",
+          ),
+      (o) =>
+        choose(() =>
+          ask(world, o, "device.show", { params: { device: o.id } }, (device) => deviceText(device)),
         ),
     )
     .command(

@@ -1,6 +1,6 @@
-import { table } from "../../../protocol/node/table.ts";
+import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
-import type { DeviceCodeView, DeviceView, OtpView, SessionView } from "../../core/views.ts";
+import type { DeviceCodeView, DeviceView, OtpView, PathView, SessionView } from "../../core/views.ts";
 
 type Width = number | undefined;
 
@@ -17,6 +17,7 @@ export function deviceTable(devices: readonly DeviceView[], width: Width): strin
       { title: "Host OS", max: 20 },
       { title: "App Version" },
       { title: "Instance" },
+      { title: "Path" },
       { title: "Device Id" },
     ],
     devices.map((device) => [
@@ -28,10 +29,45 @@ export function deviceTable(devices: readonly DeviceView[], width: Width): strin
       device.hostOs ?? "-",
       device.version ?? "-",
       device.session?.instance ?? "-",
+      device.path?.verdict ?? "-",
       device.id,
     ]),
     width,
   );
+}
+
+export function deviceText(device: DeviceView): string {
+  const { session, path } = device;
+  return list([
+    ["Name", device.name],
+    ["Device Id", device.id],
+    ["Username", device.user],
+    ["User Group", device.group],
+    ["Joined", timestamp(device.joinedAtMs)],
+    ["Link", device.connected ? "up" : "down"],
+    ["Last Seen", timestamp(device.lastSeenMs ?? undefined)],
+    ["Public IP", device.publicIp ?? "-"],
+    ["Host OS", device.hostOs ?? "-"],
+    ["App Version", device.version ?? "-"],
+    ["Session", session === null ? "none" : sessionText(session)],
+    ["Path", path === null ? "not reported" : pathText(path, device.connected)],
+  ]);
+}
+
+function sessionText(session: SessionView): string {
+  const { id, epoch, state, code, instance, ipv4, ipv6 } = session;
+  const addresses = [ipv4, ipv6].filter((address) => address !== null).join(" ");
+  return [
+    `${state}${code === null ? "" : `: ${code}`}`,
+    ...(instance === null ? [] : [instance]),
+    ...(addresses === "" ? [] : [addresses]),
+    `${id} epoch ${epoch}`,
+  ].join("\n");
+}
+
+function pathText({ instance, verdict, sinceMs }: PathView, isConnected: boolean): string {
+  const when = isConnected ? "" : ", when it was last heard";
+  return `${verdict} to ${instance} since ${timestamp(sinceMs)}${when}`;
 }
 
 export function sessionTable(sessions: readonly SessionView[], width: Width): string {
