@@ -8,7 +8,7 @@ import type { Clock } from "../../protocol/time.ts";
 import { instanceEnd, instanceInterface, internetPathMtu } from "../../protocol/tunnel.ts";
 import { firewallOf, type TunnelEnd } from "../core/firewall.ts";
 import { learnedForMs } from "../core/firewall-learned.ts";
-import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
+import type { DataPath, DataPathPeer, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
 import { resolverFiles, serversOf } from "../core/resolver.ts";
 import { tunnelPlan } from "../core/tunnel.ts";
 import { forgetConnections } from "./conntrack.ts";
@@ -49,10 +49,10 @@ export class LinuxDataPath implements DataPath, Disposable {
   readonly #upstreams: UpstreamWatch;
   readonly #ageing: NodeJS.Timeout;
   #tunnel: Tunnel | undefined;
-  /** A firewall of ours is in place: without one nothing is let into the tunnel. */
-  #isGuarded = false;
+  /** This host's nft can be used. */
+  #isUsable = false;
   #plan: DataPathPlan | undefined;
-  /** Whose each user address was by the last apply. BOUNDED: two per session. */
+  /** Whose each user address is in the tunnel. BOUNDED: two per session. */
   #owners: ReadonlyMap<string, string> = new Map();
   /** Addresses whose connections are still to be forgotten. BOUNDED: by the pools' addresses. */
   readonly #departed = new Set<string>();
@@ -99,22 +99,38 @@ export class LinuxDataPath implements DataPath, Disposable {
   }
 
   /**
-   * Rules before peers: who is let into the tunnel finds the rules of his group. What the firewall cannot be told does not
-   * keep the peers of those who left: the rules that stand drop whom they do not know.
+   * Those who left are cut off first, whatever becomes of the rest; for those who come, rules are in place before their
+   * peers are.
    */
   async #apply(plan: DataPathPlan): Promise<Result<DataPathState>> {
+    const cut = await this.#cutDeparted(plan);
+    if (!cut.ok) return cut;
     const guarded = await this.#guard(plan);
-    if (!guarded.ok && !this.#isGuarded) return guarded;
+    const forgotten = await this.#forgetDeparted();
+    if (!guarded.ok) return guarded;
     const tunnel = await this.#open();
     if (!tunnel.ok) return tunnel;
     const tunnelled = await tunnel.value.apply(tunnelPlan(plan, tunnelSettings));
     if (!tunnelled.ok) return tunnelled;
     this.#plan = plan;
-    const forgotten = await this.#forgetDeparted(plan);
+    this.#owners = ownersIn(plan);
     await this.#resolve(plan);
-    if (!guarded.ok) return guarded;
-    if (!forgotten.ok) return forgotten;
-    return success(this.#state(tunnelled.value, []));
+    return forgotten.ok ? success(this.#state(tunnelled.value, [])) : forgotten;
+  }
+
+  /** Takes away the peers of before that the plan has no more, and adds none. */
+  async #cutDeparted(plan: DataPathPlan): Promise<Result<void>> {
+    const owners = ownersIn(plan);
+    const departed = [...this.#owners].filter(([address, key]) => owners.get(address) !== key);
+    if (departed.length === 0 || this.#tunnel === undefined) return success(undefined);
+    for (const [address] of departed) this.#departed.add(address);
+    const isOld = ({ wireguardKey, ipv4, ipv6 }: DataPathPeer) =>
+      [ipv4, ipv6].every((address) => address === undefined || this.#owners.get(address) === wireguardKey);
+    const staying = { ...plan, peers: plan.peers.filter(isOld) };
+    const cut = await this.#tunnel.apply(tunnelPlan(staying, tunnelSettings));
+    if (!cut.ok) return cut;
+    this.#owners = ownersIn(staying);
+    return success(undefined);
   }
 
   async #guard(plan: DataPathPlan): Promise<Result<void>> {
@@ -123,13 +139,12 @@ export class LinuxDataPath implements DataPath, Disposable {
     } catch (error) {
       return { ok: false, failure: storageFailure(error, this.#options.folder) };
     }
-    if (!this.#isGuarded) {
+    if (!this.#isUsable) {
       const usable = await this.#nft.version();
       if (!usable.ok) return usable;
+      this.#isUsable = true;
     }
-    const written = await this.#table.apply(firewallOf(plan, end));
-    this.#isGuarded ||= written.ok;
-    return written;
+    return this.#table.apply(firewallOf(plan, end));
   }
 
   async #open(): Promise<Result<Tunnel>> {
@@ -149,14 +164,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   }
 
   /** An address that is nobody's now, or another device's, has no connections of before. */
-  async #forgetDeparted(plan: DataPathPlan): Promise<Result<void>> {
-    const owners = new Map<string, string>();
-    for (const { wireguardKey, ipv4, ipv6 } of plan.peers) {
-      if (ipv4 !== undefined) owners.set(ipv4, wireguardKey);
-      if (ipv6 !== undefined) owners.set(ipv6, wireguardKey);
-    }
-    for (const [address, key] of this.#owners) if (owners.get(address) !== key) this.#departed.add(address);
-    this.#owners = owners;
+  async #forgetDeparted(): Promise<Result<void>> {
     if (this.#departed.size === 0) return success(undefined);
     const forgotten = await forgetConnections(this.#run, [...this.#departed]);
     if (forgotten.ok) this.#departed.clear();
@@ -211,4 +219,14 @@ export class LinuxDataPath implements DataPath, Disposable {
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Whose each user address is, by WireGuard key. */
+function ownersIn({ peers }: DataPathPlan): ReadonlyMap<string, string> {
+  const owners = new Map<string, string>();
+  for (const { wireguardKey, ipv4, ipv6 } of peers) {
+    if (ipv4 !== undefined) owners.set(ipv4, wireguardKey);
+    if (ipv6 !== undefined) owners.set(ipv6, wireguardKey);
+  }
+  return owners;
 }

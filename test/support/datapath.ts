@@ -67,6 +67,13 @@ export class DataPathChild implements AsyncDisposable {
     return this.#ask({ do: "apply", plan });
   }
 
+  /** An apply that is to fail: why it did. */
+  async refusal(plan: PlanText): Promise<Readonly<Record<string, unknown>>> {
+    const { answer } = await this.#order({ do: "apply", plan });
+    if (answer.ok === true) throw new Error("the apply did not fail");
+    return answer;
+  }
+
   compare(): Promise<Done<DataPathState>> {
     return this.#ask({ do: "compare" });
   }
@@ -88,18 +95,19 @@ export class DataPathChild implements AsyncDisposable {
   }
 
   async #ask<T>(order: DataPathOrder): Promise<Done<T>> {
+    const { answer, tookMs, cpuMs } = await this.#order(order);
+    if (answer.ok !== true) throw new Error(`${order.do}: ${JSON.stringify(answer)}`);
+    return { value: answer.value as T, tookMs, cpuMs };
+  }
+
+  async #order(order: DataPathOrder): Promise<Extract<DataPathAnswer, { answer: unknown }>> {
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
     for (;;) {
       const line = await this.#answers.next();
       if (line.done === true) throw new Error(`the data path's process has ended: ${this.#log}`);
       const said = JSON.parse(line.value) as DataPathAnswer;
-      if ("news" in said) {
-        this.news += 1;
-        continue;
-      }
-      const { answer, tookMs, cpuMs } = said;
-      if (answer.ok !== true) throw new Error(`${order.do}: ${JSON.stringify(answer)}`);
-      return { value: answer.value as T, tookMs, cpuMs };
+      if ("answer" in said) return said;
+      this.news += 1;
     }
   }
 }

@@ -1,0 +1,144 @@
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { createVpc } from "../../lab/vpc/vpc.ts";
+import { type KeyPair, makeWireguardKey } from "../../protocol/node/keys.ts";
+import { imdsOf, obstacle, shell, title } from "../lab/vpc-fixture.ts";
+import { DataPathChild, type PlanText } from "../support/datapath.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { Tools } from "../support/tools.ts";
+import { until } from "../support/until.ts";
+
+/** An instance of a VPC, and data paths in processes on it. */
+async function instance(name: string) {
+  const temporary = temporaryFolder();
+  const vpc = await createVpc({ name, folder: temporary.path });
+  const imds = await imdsOf(1);
+  onTestFinished(async () => {
+    await vpc[Symbol.asyncDispose]();
+    await imds[Symbol.asyncDispose]();
+    temporary[Symbol.dispose]();
+  });
+  const host = await vpc.addInstance("agent-1", imds);
+  const tools = new Tools(temporary.path);
+  const key = makeWireguardKey();
+  const start = () => {
+    const folder = join(temporary.path, "datapath");
+    const command = host.command(["/usr/bin/env", `PATH=${tools.path}`, process.execPath]);
+    const child = new DataPathChild({ command, folder, key });
+    onTestFinished(() => child.kill());
+    return child;
+  };
+  return { host, tools, start, run: (script: string) => shell(host, script) };
+}
+
+const keys: KeyPair[] = Array.from({ length: 4 }, () => makeWireguardKey());
+
+function planOf(sessions: number, over: Partial<PlanText> = {}): PlanText {
+  return {
+    routes: ["172.18.140.0/28", "2600:1f18:2a89:703:275::/80"],
+    peers: Array.from({ length: sessions }, (_, i) => ({
+      session: `session-${i}`,
+      wireguardKey: (keys[i] ?? makeWireguardKey()).publicKey,
+      group: "staff",
+      ipv4: `172.18.${140 + (i >> 8)}.${i & 255}`,
+      ipv6: `2600:1f18:2a89:703:275::${(i + 1).toString(16)}`,
+    })),
+    resources: [
+      ["1", service("web", { cidr: "10.0.0.0/8" })],
+      ["2", service("apps", { domain: "*.apps.corp.internal" })],
+    ],
+    dns: { primary: "172.18.0.2" },
+    ...over,
+  };
+}
+
+function service(name: string, destination: { cidr: string } | { domain: string }) {
+  const ports = [{ from: 80, to: 80 }];
+  return { name, destination, protocol: "tcp" as const, ports, serverInitiated: false, groups: ["staff"] };
+}
+
+const here = { skip: obstacle !== undefined, timeout: 60_000 };
+
+test(title("1,400 sessions at once are set, read back, and ended"), here, async () => {
+  const { start, run } = await instance("dp-many");
+  const dataPath = start();
+  const plan = planOf(1_400);
+  expect((await dataPath.apply(plan)).value).toEqual({
+    routes: plan.routes,
+    peers: 1_400,
+    drift: [],
+    silent: [],
+  });
+  expect((await dataPath.compare()).value.drift).toEqual([]);
+  expect((await dataPath.traffic()).value.size).toBe(1_400);
+  const ended = await dataPath.apply(planOf(0));
+  expect(ended.value).toMatchObject({ peers: 0, drift: [] });
+  expect(
+    await run("wg show connector0 peers | wc -l; nft list map inet connector users4 | grep -c goto"),
+  ).toBe("0\n0");
+});
+
+test(title("without a firewall nothing is let into the tunnel"), here, async () => {
+  const { tools, start, run } = await instance("dp-no-nft");
+  const dataPath = start();
+  const isOpen = () => run("ip link show connector0 > /dev/null && echo open || echo closed");
+  tools.set("nft", { is: "missing" });
+  expect(await dataPath.refusal(planOf(1))).toMatchObject({ error: "nft is not installed" });
+  tools.set("nft", { is: "old", version: "nftables v0.9.8 (E.D.S.)" });
+  expect(await dataPath.refusal(planOf(1))).toMatchObject({ error: "0.9.8 is too old", needed: "1.0.4" });
+  tools.set("nft", { is: "failing", says: "Error: Could not process rule: Operation not permitted" });
+  expect(await dataPath.refusal(planOf(1))).toMatchObject({ error: expect.stringMatching(/not permitted/) });
+  expect(await isOpen()).toMatch(/closed$/);
+  tools.set("nft", { is: "real" });
+  expect((await dataPath.apply(planOf(1))).value).toMatchObject({ peers: 1, drift: [] });
+  expect(await isOpen()).toBe("open");
+});
+
+test(title("an nft that hangs is told, and does not keep those who left"), here, async () => {
+  const { tools, start, run } = await instance("dp-hang");
+  const dataPath = start();
+  await dataPath.apply(planOf(2));
+  tools.set("nft", { is: "hanging" });
+  const refusal = dataPath.refusal(planOf(1));
+  await until("the peer is gone", async () => (await run("wg show connector0 peers | wc -l")) === "1", 2_000);
+  expect(await refusal).toMatchObject({ error: expect.stringMatching(/no end within/) });
+  tools.set("nft", { is: "real" });
+  expect((await dataPath.apply(planOf(1))).value).toMatchObject({ peers: 1, drift: [] });
+});
+
+test(title("a resolver that cannot be had is told, and users' packets do not need it"), here, async () => {
+  const { tools, start } = await instance("dp-no-dns");
+  const dataPath = start();
+  tools.set("dnsmasq", { is: "missing" });
+  const { value } = await dataPath.apply(planOf(1));
+  expect(value).toMatchObject({
+    peers: 1,
+    drift: [],
+    resolver: { facts: { error: "dnsmasq is not installed" } },
+  });
+  tools.set("dnsmasq", { is: "old", version: "Dnsmasq version 2.85" });
+  const older = await dataPath.apply(planOf(1));
+  expect(older.value.resolver).toMatchObject({ facts: { error: "2.85 is too old" } });
+  tools.set("dnsmasq", { is: "real" });
+  expect((await dataPath.apply(planOf(1))).value.resolver).toBeUndefined();
+});
+
+test(title("what somebody else takes away is named, and comes back"), here, async () => {
+  const { start, run } = await instance("dp-drift");
+  const dataPath = start();
+  await dataPath.apply(planOf(2));
+  const damages: readonly [how: string, words: RegExp][] = [
+    ["nft delete table inet connector", /^table inet connector is missing$/],
+    ["nft flush chain inet connector forward", /^chain forward lacks \d of \d rules$/],
+    ["ip link set connector0 down", /needs ip .*up/],
+    ["ip route del 172.18.140.0/28 dev connector0", /needs ip route replace 172\.18\.140\.0\/28/],
+    ["wg set connector0 peer $(wg show connector0 peers | head -1) remove", /peers missing 1/],
+  ];
+  for (const [how, words] of damages) {
+    await run(how);
+    const [first = ""] = (await dataPath.compare()).value.drift;
+    expect(first, how).toMatch(words);
+    expect((await dataPath.apply(planOf(2))).value, how).toMatchObject({ peers: 2, drift: [] });
+    expect((await dataPath.compare()).value.drift, how).toEqual([]);
+  }
+});
