@@ -19,7 +19,9 @@ const name = { type: "string", demandOption: true, describe: "as `list` has it" 
 
 const args = await yargs(process.argv.slice(2))
   .scriptName("lab")
-  .usage("npm run -s lab -- COMMAND\n\nPlays AWS on the lab that runs, and lets its processes die.")
+  .usage(
+    "npm run -s lab -- COMMAND\n\nPlays AWS on the lab that runs, cuts its cables, lets its processes die.",
+  )
   .command(
     "assign <instance> <prefix>",
     "AWS assigns a prefix to an instance",
@@ -86,11 +88,34 @@ const args = await yargs(process.argv.slice(2))
     (command) => command.positional("name", name),
     (given) => choose({ play: "start", process: given.name }),
   )
+  .command(
+    "unplug <name>",
+    "Cut the cable of an agent's or a device's machine",
+    (command) => command.positional("name", name),
+    (given) => choose({ play: "unplug", host: given.name }),
+  )
+  .command(
+    "plug <name>",
+    "Mend it",
+    (command) => command.positional("name", name),
+    (given) => choose({ play: "plug", host: given.name }),
+  )
+  .command(
+    "ask <name> <url>",
+    "Let a device ask for a page",
+    (command) =>
+      command
+        .positional("name", name)
+        .positional("url", { type: "string", demandOption: true, describe: "http://web.corp.internal/" })
+        .option("ipv6", { alias: "6", type: "boolean", default: false, describe: "over IPv6" }),
+    (given) => choose({ play: "ask", host: given.name, url: given.url, family: given.ipv6 ? 6 : 4 }),
+  )
   .command("list", "The processes, with their logs", {}, () => choose({ play: "list" }))
   .option("lab", { type: "string", describe: "The lab's run folder [env: LAB, else the newest that runs]" })
   .example("$0 unassign 1 172.18.128.16/28", "lose a prefix that has leases in it")
   .example("$0 fault 2 black-hole --seconds 30", "the metadata service does not answer")
   .example("$0 stop controller", "who notices?")
+  .example("$0 unplug agent-1", "a silent death: its devices notice")
   .demandCommand(1, "Name a command.")
   .strict()
   .parseAsync();

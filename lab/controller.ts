@@ -5,12 +5,11 @@ import { Secret } from "../protocol/secret.ts";
 import { Administrator } from "./admin.ts";
 import {
   createAuthority,
-  loopbackNames,
   type RegionSigner,
   writeRegionCertificates,
   writeServerFiles,
 } from "./certificates.ts";
-import { freePort } from "./ports.ts";
+import type { ControllerSite } from "./place.ts";
 import { Process, type ProcessOptions } from "./process.ts";
 import { scripts } from "./scripts.ts";
 import { waitFor } from "./wait.ts";
@@ -18,6 +17,8 @@ import { waitFor } from "./wait.ts";
 /** The controller's process, and what its administrator has in hand. */
 export interface LabController {
   readonly process: Process;
+  readonly site: ControllerSite;
+  /** Where its administrator finds it. */
   readonly url: string;
   readonly caFile: string;
   readonly tokenFile: string;
@@ -28,6 +29,7 @@ export interface LabController {
 /** A controller with a certificate of the lab's own CA, its AWS certificates and its first admin token. */
 export async function startController(
   folder: string,
+  site: ControllerSite,
   signer: RegionSigner,
   options: { readonly onExit?: ProcessOptions["onExit"]; readonly signal?: AbortSignal | undefined },
 ): Promise<LabController> {
@@ -35,28 +37,26 @@ export async function startController(
   const stateFolder = join(folder, "state");
   for (const path of [folder, awsFolder, stateFolder]) mkdirSync(path, { recursive: true, mode: 0o700 });
   const authority = await createAuthority();
-  const [files, port] = await Promise.all([
-    authority
-      .issueServer(loopbackNames)
-      .then((certificate) => writeServerFiles(folder, authority, certificate)),
-    freePort(),
+  const [files] = await Promise.all([
+    authority.issueServer(site.names).then((certificate) => writeServerFiles(folder, authority, certificate)),
     writeRegionCertificates(awsFolder, [signer]),
   ]);
   const tokenFile = join(folder, "admin.token");
   const token = await createToken(stateFolder, tokenFile);
-  const listen = ["--listen", `127.0.0.1:${port}`, "--state-dir", stateFolder];
+  const listen = ["--listen", site.listen, "--state-dir", stateFolder];
   const tls = ["--tls-cert", files.certificate, "--tls-key", files.privateKey];
   const process = new Process({
+    ...site.process,
     name: "controller",
     args: [scripts.controller, "serve", ...listen, ...tls, "--aws-certificates", awsFolder],
     logFile: join(folder, "controller.log"),
     ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
   });
   process.start();
-  const url = `https://127.0.0.1:${port}`;
+  const { adminUrl: url } = site;
   const ca = authority.certificatePem;
   const admin = new Administrator({ url: new URL(url), ca, token: new Secret(token) });
-  const controller = { process, url, caFile: files.ca, tokenFile, stateFolder, admin };
+  const controller = { process, site, url, caFile: files.ca, tokenFile, stateFolder, admin };
   try {
     await waitFor("the controller to answer", 30_000, () => answers(controller), options.signal);
     return controller;

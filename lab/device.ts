@@ -1,11 +1,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DeviceSite } from "./place.ts";
 import type { DevicePlan } from "./plan.ts";
 import { Process, type ProcessOptions } from "./process.ts";
 import { scripts } from "./scripts.ts";
 
 export interface LabDevice {
   readonly plan: DevicePlan;
+  readonly site: DeviceSite;
   readonly process: Process;
   readonly folder: string;
   readonly stateFolder: string;
@@ -14,6 +16,7 @@ export interface LabDevice {
 
 export interface DeviceOptions {
   readonly plan: DevicePlan;
+  readonly site: DeviceSite;
   readonly folder: string;
   readonly controllerUrl: string;
   readonly caFile: string;
@@ -23,7 +26,7 @@ export interface DeviceOptions {
 
 /** A user's device that was handed its join code. */
 export function startDevice(options: DeviceOptions): LabDevice {
-  const { plan, folder, code } = options;
+  const { plan, site, folder, code } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stateFolder = join(folder, "state");
   const codeFile = join(folder, "join.code");
@@ -31,11 +34,12 @@ export function startDevice(options: DeviceOptions): LabDevice {
   const link = ["--controller", options.controllerUrl, "--ca-file", options.caFile];
   const files = ["--state-dir", stateFolder, "--code-file", codeFile];
   const process = new Process({
+    ...site.process,
     name: plan.name,
-    args: [scripts.device, "run", ...link, ...files, "--name", plan.name],
+    args: [scripts.device, "run", ...link, ...files, "--name", plan.name, ...site.options],
     logFile: join(folder, "device.log"),
     ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
   });
   process.start();
-  return { plan, process, folder, stateFolder, codeFile };
+  return { plan, site, process, folder, stateFolder, codeFile };
 }

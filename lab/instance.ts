@@ -4,9 +4,8 @@ import { stringify } from "yaml";
 import type { RegionSigner } from "./certificates.ts";
 import { type Instance, instanceNumbered } from "./imds/instance.ts";
 import { type Imds, startImds } from "./imds/server.ts";
-import type { InstancePlan } from "./plan.ts";
-import { prefixesOf } from "./plan.ts";
-import { freePort } from "./ports.ts";
+import type { InstanceSite, Place } from "./place.ts";
+import { type InstancePlan, prefixesOf } from "./plan.ts";
 import { Process, type ProcessOptions } from "./process.ts";
 import { scripts } from "./scripts.ts";
 
@@ -14,6 +13,7 @@ import { scripts } from "./scripts.ts";
 export interface LabInstance {
   readonly plan: InstancePlan;
   readonly ec2: Instance;
+  readonly site: InstanceSite;
   readonly imds: Imds;
   readonly process: Process;
   readonly folder: string;
@@ -21,12 +21,11 @@ export interface LabInstance {
   readonly parametersFile: string;
   readonly otpFile: string;
   readonly socket: string;
-  /** Where it serves health and metrics. */
-  readonly healthUrl: string;
 }
 
 export interface InstanceOptions {
   readonly plan: InstancePlan;
+  readonly place: Place;
   readonly folder: string;
   readonly signer: RegionSigner;
   readonly controllerUrl: string;
@@ -47,31 +46,32 @@ export async function launchInstance(options: InstanceOptions): Promise<LabInsta
   const stateFolder = join(folder, "state");
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
   const ec2 = instanceNumbered(plan.ordinal, { pendingTime: pendingTime(), ...options.ec2 });
-  const imds = await startImds({ instance: ec2, signer });
-  for (const prefix of prefixesOf(plan)) imds.assignPrefix(prefix);
+  const service = await startImds({ instance: ec2, signer });
+  for (const prefix of prefixesOf(plan)) service.assignPrefix(prefix);
+  const name = `agent-${plan.ordinal}`;
+  const site = await options.place.addInstance(name, service);
   const otpFile = join(folder, "connector.otp");
   writeFileSync(otpFile, options.otp, { mode: 0o600 });
   const parametersFile = join(folder, "enroll.yaml");
-  const health = `127.0.0.1:${await freePort()}`;
   const { controllerUrl: controller, caFile, prefixSchedule } = options;
   const [{ localIpv4s, subnetIpv4CidrBlock }] = ec2.interfaces;
   const [ip] = localIpv4s;
   const gateway = routerOf(subnetIpv4CidrBlock);
-  const parameters = { controller, ip, gateway, otpFile, caFile, health, prefixSchedule };
+  const parameters = { controller, ip, gateway, otpFile, caFile, prefixSchedule, ...site.parameters };
   writeFileSync(parametersFile, stringify(parameters), { mode: 0o600 });
   const socket = join(folder, "agent.sock");
   const files = ["--parameters", parametersFile, "--state-dir", stateFolder, "--socket", socket];
   const process = new Process({
-    name: `agent-${plan.ordinal}`,
+    ...site.process,
+    name,
     args: [scripts.agent, ...files],
-    // Every agent of the lab is on loopback, so only the metadata service can say what its interface has.
-    env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url, CONNECTOR_INTERFACE: "imds", ...options.env },
+    env: { ...site.process.env, ...options.env },
     logFile: join(folder, "agent.log"),
     ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
   });
   process.start();
-  const healthUrl = `http://${health}`;
-  return { plan, ec2, imds, process, folder, stateFolder, parametersFile, otpFile, socket, healthUrl };
+  const { imds } = site;
+  return { plan, ec2, site, imds, process, folder, stateFolder, parametersFile, otpFile, socket };
 }
 
 /** AWS's router is the first address of the subnet. */

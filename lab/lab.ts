@@ -6,9 +6,12 @@ import { type LabController, startController } from "./controller.ts";
 import { type LabDevice, startDevice } from "./device.ts";
 import type { Instance } from "./imds/instance.ts";
 import { type LabInstance, launchInstance } from "./instance.ts";
+import { loopbackPlace } from "./loopback.ts";
+import type { Place, Site } from "./place.ts";
 import { connectorName, type DevicePlan, groups, planInstances } from "./plan.ts";
 import type { Process } from "./process.ts";
 import { type Lack, lacks } from "./readiness.ts";
+import { dns, resources } from "./services.ts";
 import { waitFor } from "./wait.ts";
 
 export interface LabOptions {
@@ -20,6 +23,8 @@ export interface LabOptions {
   readonly prefixSchedule?: string;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
+  /** Where it all runs; on loopback when not given. The lab's own from now on: it ends with it. */
+  readonly place?: Place;
 }
 
 /** What is to differ from an instance that does everything right. */
@@ -33,11 +38,11 @@ export interface LaunchOptions {
 export const region = "us-east-1";
 /** How long a process may take to end before it is killed. */
 const stopWithinMs = 3_000;
-const dns = { primary: "172.18.0.2" };
 
 /** A controller, the instances of one active-active connector, and devices of two groups: all real processes. */
 export class Lab implements AsyncDisposable {
   readonly folder: string;
+  readonly place: Place;
   readonly signer: RegionSigner;
   readonly controller: LabController;
   readonly instances: LabInstance[] = [];
@@ -47,31 +52,40 @@ export class Lab implements AsyncDisposable {
   readonly #options: LabOptions;
   readonly #stopping = new AbortController();
 
-  private constructor(options: LabOptions, signer: RegionSigner, controller: LabController) {
+  private constructor(options: LabOptions, place: Place, signer: RegionSigner, controller: LabController) {
     this.folder = options.folder;
+    this.place = place;
     this.signer = signer;
     this.controller = controller;
     this.#options = options;
     options.signal?.addEventListener("abort", () => this.#stopping.abort());
   }
 
-  /** The controller with its connector and groups; no instance and no device yet. */
+  /** The controller with its connector, groups and services; no instance and no device yet. */
   static async start(options: LabOptions): Promise<Lab> {
-    const { folder, signal, say = () => {} } = options;
+    const { folder, signal, say = () => {}, place = loopbackPlace("not asked for") } = options;
+    await using started = new AsyncDisposableStack();
+    started.use(place);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const signer = await createRegionSigner(region);
+    const [signer, site] = await Promise.all([createRegionSigner(region), place.addController()]);
     const onExit = teller(say, "controller");
-    const controller = await startController(join(folder, "controller"), signer, { onExit, signal });
-    const lab = new Lab(options, signer, controller);
-    say(`controller ${controller.url}`);
-    await lab.#createConnector();
+    const controller = await startController(join(folder, "controller"), site, signer, { onExit, signal });
+    started.defer(() => controller.process.stop(stopWithinMs).then(() => {}));
+    const lab = new Lab(options, place, signer, controller);
+    say(`controller ${site.url}`);
+    await Promise.all([lab.#createConnector(), place.applications()]);
     say(`active-active connector "${connectorName}", groups ${groups.map(({ group }) => group).join(", ")}`);
+    started.move();
     return lab;
   }
 
+  /** Who runs where. */
+  get members(): readonly { readonly process: Process; readonly site: Site }[] {
+    return [this.controller, ...this.instances, ...this.devices];
+  }
+
   get processes(): Process[] {
-    const members = [...this.instances, ...this.devices].map(({ process }) => process);
-    return [this.controller.process, ...members];
+    return this.members.map(({ process }) => process);
   }
 
   /** Launches the next instance: creates its OTP, assigns its prefixes, starts its agent. */
@@ -82,9 +96,10 @@ export class Lab implements AsyncDisposable {
     if (plan === undefined) throw new RangeError("no plan for the instance");
     const instance = await launchInstance({
       plan,
+      place: this.place,
       folder: join(this.folder, `instance-${plan.ordinal}`),
       signer: over.signer ?? this.signer,
-      controllerUrl: this.controller.url,
+      controllerUrl: this.controller.site.url,
       caFile: this.controller.caFile,
       prefixSchedule: this.#options.prefixSchedule ?? "*/5 * * * * *",
       otp: over.otp ?? (await this.createOtp()),
@@ -105,12 +120,16 @@ export class Lab implements AsyncDisposable {
 
   async addDevice(plan: DevicePlan): Promise<LabDevice> {
     const { user, group } = plan;
-    const { secret } = await this.controller.admin.call("deviceCode.create", { body: { user, group } });
+    const [{ secret }, site] = await Promise.all([
+      this.controller.admin.call("deviceCode.create", { body: { user, group } }),
+      this.place.addDevice(plan.name),
+    ]);
     this.secrets.push(secret);
     const device = startDevice({
       plan,
+      site,
       folder: join(this.folder, "devices", plan.name),
-      controllerUrl: this.controller.url,
+      controllerUrl: this.controller.site.url,
       caFile: this.controller.caFile,
       code: secret,
       onExit: teller(this.#options.say, plan.name),
@@ -155,32 +174,15 @@ export class Lab implements AsyncDisposable {
     const members = [...this.devices, ...this.instances].map(({ process }) => process.stop(stopWithinMs));
     await Promise.all(members);
     await this.controller.process.stop(stopWithinMs);
+    await this.place[Symbol.asyncDispose]();
     await Promise.all(this.instances.map(({ imds }) => imds[Symbol.asyncDispose]()));
   }
 
   async #createConnector(): Promise<void> {
     const { admin } = this.controller;
     for (const { group } of groups) await admin.call("group.create", { body: { group } });
-    await admin.call("connector.create", {
-      body: {
-        name: connectorName,
-        hosting: "aws",
-        mode: "active-active",
-        region,
-        dns,
-        groups: [...groups],
-        resources: [
-          {
-            name: "intranet",
-            destination: { cidr: "172.18.16.0/24" },
-            protocol: "tcp",
-            ports: [{ from: 443, to: 443 }],
-            serverInitiated: false,
-            groups: groups.map(({ group }) => group),
-          },
-        ],
-      },
-    });
+    const connector = { name: connectorName, hosting: "aws", mode: "active-active", region } as const;
+    await admin.call("connector.create", { body: { ...connector, dns, groups: [...groups], resources } });
   }
 }
 

@@ -2,16 +2,20 @@ import { join } from "node:path";
 import yargs from "yargs";
 import { exitCodes } from "../protocol/node/text.ts";
 import { writeEnvironment } from "./hints.ts";
+import { loopbackPlace } from "./loopback.ts";
+import type { Place } from "./place.ts";
 import { servePlays } from "./play-server.ts";
 import { keepRunFolder, makeRunFolder, removeRunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import { showLive, showOnce } from "./show.ts";
 import { startLab } from "./start.ts";
+import { vpcObstacle } from "./vpc/obstacle.ts";
+import { VpcPlace } from "./vpc-place.ts";
 
 const purpose = [
   "$0\n\nThe product on this machine: a controller, the instances of one active-active connector on emulated EC2",
-  "instances, and devices of two groups, all as real processes. Shows the instance list until Ctrl-C, which ends",
-  "everything.",
+  "instances, and devices of two groups, all as real processes; as root, on machines of their own (network namespaces)",
+  "with private applications that the devices reach. Shows instances and traffic until Ctrl-C, which ends everything.",
 ].join(" ");
 
 const options = await yargs(process.argv.slice(2))
@@ -20,8 +24,10 @@ const options = await yargs(process.argv.slice(2))
   .option("once", {
     type: "boolean",
     default: false,
-    describe: "End when all are Active and attached (exit 0), or after 60 s (exit 1)",
+    describe:
+      "End when all are attached and each device has reached an application (exit 0), or after 60 s (exit 1)",
   })
+  .option("loopback", { type: "boolean", default: false, describe: "No packets, only the control path" })
   .option("keep", { type: "boolean", default: false, describe: "Keep the run folder: logs and state" })
   .option("instances", { type: "number", default: 3, describe: "How many, 1 to 64" })
   .option("devices", { type: "number", default: 10, describe: "How many, 0 to 100" })
@@ -61,12 +67,21 @@ async function runIn(folder: string, signal: AbortSignal): Promise<number> {
 
 async function run(folder: string, signal: AbortSignal): Promise<number> {
   const { instances, devices } = options;
-  await using lab = await startLab({ folder, instances, devices, signal, say: (text) => screen.say(text) });
+  const place = await openPlace(join(folder, "hosts"));
+  const say = (text: string) => screen.say(text);
+  say(place.about);
+  await using lab = await startLab({ folder, place, instances, devices, signal, say });
   if (options.once) return await showOnce(lab, screen, { readyByMs, signal });
-  writeEnvironment(lab);
+  await writeEnvironment(lab);
   await using _ = await servePlays(lab, join(folder, "lab.sock"));
   await showLive(lab, screen, { readyByMs, signal });
   return exitCodes.fine;
+}
+
+/** A VPC where there can be one. */
+async function openPlace(folder: string): Promise<Place> {
+  const obstacle = options.loopback ? "--loopback" : await vpcObstacle();
+  return obstacle === undefined ? VpcPlace.open(folder) : loopbackPlace(obstacle);
 }
 
 function isWithin(value: number, min: number, max: number): boolean {

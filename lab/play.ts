@@ -3,8 +3,9 @@ import type { Fault } from "./imds/faults.ts";
 import type { LabInstance } from "./instance.ts";
 import type { Lab } from "./lab.ts";
 import type { Process } from "./process.ts";
+import type { Host } from "./vpc/host.ts";
 
-/** What one can do to a running lab: play AWS, and let processes die. */
+/** What one can do to a running lab: play AWS, cut cables, let processes die, and try things as a user. */
 
 const on = { instance: z.int().min(1).max(64) };
 const FaultName = z.enum(["errors", "latency", "black-hole", "html", "disabled", "hop-limit", "flap", "lie"]);
@@ -21,6 +22,14 @@ export const Play = z.discriminatedUnion("play", [
   z.object({ play: z.literal("kill"), process: z.string().max(64) }),
   z.object({ play: z.literal("stop"), process: z.string().max(64) }),
   z.object({ play: z.literal("start"), process: z.string().max(64) }),
+  z.object({ play: z.literal("unplug"), host: z.string().max(64) }),
+  z.object({ play: z.literal("plug"), host: z.string().max(64) }),
+  z.object({
+    play: z.literal("ask"),
+    host: z.string().max(64),
+    url: z.url({ protocol: /^http$/ }).max(512),
+    family: z.union([z.literal(4), z.literal(6)]),
+  }),
   z.object({ play: z.literal("list") }),
 ]);
 export type Play = z.infer<typeof Play>;
@@ -65,6 +74,18 @@ export async function act(lab: Lab, play: Play): Promise<string> {
       process.start();
       return `${process.name} is started`;
     }
+    case "unplug":
+      await hostOf(lab, play.host).unplug();
+      return `the cable of ${play.host} is cut until \`plug ${play.host}\``;
+    case "plug":
+      await hostOf(lab, play.host).plug();
+      return `the cable of ${play.host} is whole`;
+    case "ask": {
+      const { host, url, family } = play;
+      const [answer] = await hostOf(lab, host).ask({ kind: "http", url, family, withinMs: 5_000 });
+      if (!answer.ok) throw new Error(`no answer: ${answer.why}`);
+      return answer.text;
+    }
     case "list":
       return lab.processes.map(line).join("\n");
   }
@@ -81,6 +102,14 @@ function processOf(lab: Lab, name: string): Process {
   const names = lab.processes.map((candidate) => candidate.name).join(", ");
   if (process === undefined) throw new RangeError(`there is no process ${name}; there are ${names}`);
   return process;
+}
+
+function hostOf(lab: Lab, name: string): Host {
+  const member = lab.members.find(({ process }) => process.name === name);
+  if (member === undefined) processOf(lab, name);
+  if (member?.site.host === undefined)
+    throw new Error(`${name} has no cable and no packets; ${lab.place.about}`);
+  return member.site.host;
 }
 
 function faultOf(name: FaultName, { ec2 }: LabInstance): Fault {

@@ -25,7 +25,9 @@ export interface Exit {
 }
 
 /** Fourteen processes compile the same modules: with what Node kept of the last run, each starts in half the time. */
-const compileCache = join(import.meta.dirname, "..", "node_modules", ".cache", "connector-lab");
+export const compileCache = {
+  NODE_COMPILE_CACHE: join(import.meta.dirname, "..", "node_modules", ".cache", "connector-lab"),
+} as const;
 
 /** As systemd does for the agent: `Restart=always`, but not after a wrong command line or configuration. */
 const restartAfterMs = 100;
@@ -107,7 +109,7 @@ export class Process {
     const child = spawn("setpriv", ["--pdeathsig", "KILL", ...command, ...args], {
       detached: true,
       stdio: ["ignore", output, output],
-      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, ...this.#options.env },
+      env: { ...compileCache, ...process.env, ...this.#options.env },
     });
     closeSync(output);
     this.#child = child;

@@ -2,7 +2,9 @@
 export class Screen {
   readonly #output: NodeJS.WriteStream;
   readonly #startedAtMs = performance.now();
-  #shown: string | undefined;
+  #drawn = "";
+  #printed: string | undefined;
+  #printedAtMs = 0;
   #isDirty = true;
 
   constructor(output: NodeJS.WriteStream) {
@@ -11,6 +13,10 @@ export class Screen {
 
   get width(): number | undefined {
     return this.#output.isTTY ? this.#output.columns : undefined;
+  }
+
+  get height(): number | undefined {
+    return this.#output.isTTY ? this.#output.rows : undefined;
   }
 
   /** A line that stays, with the seconds since the start before it. */
@@ -25,17 +31,27 @@ export class Screen {
     this.#isDirty = true;
   }
 
-  /** Text that the next one replaces. */
-  show(text: string): void {
-    if (this.#shown === text && !this.#isDirty) return;
-    if (this.#shown === text && !this.#output.isTTY) return;
-    this.#output.write(this.#output.isTTY && !this.#isDirty ? `${up(this.#shown)}${text}\n` : `\n${text}\n`);
-    this.#shown = text;
+  /** Text that the next one replaces. Where nothing can be drawn over, what `moves` all the time is printed now and then. */
+  show(text: string, moves?: string): void {
+    const whole = moves === undefined ? text : `${text}\n\n${moves}`;
+    if (this.#output.isTTY) {
+      if (this.#drawn === whole && !this.#isDirty) return;
+      this.#output.write(this.#isDirty ? `\n${whole}\n` : `${up(this.#drawn)}${whole}\n`);
+    } else {
+      const isDue = moves !== undefined && performance.now() - this.#printedAtMs > printEveryMs;
+      if (this.#printed === text && !isDue) return;
+      this.#printedAtMs = performance.now();
+      this.#output.write(`\n${whole}\n`);
+    }
+    this.#drawn = whole;
+    this.#printed = text;
     this.#isDirty = false;
   }
 }
 
+const printEveryMs = 15_000;
+
 /** To the first line of what was shown, and everything below it cleared. */
-function up(shown = ""): string {
-  return `\x1b[${shown.split("\n").length}A\x1b[J`;
+function up(drawn: string): string {
+  return `\x1b[${drawn.split("\n").length}A\x1b[J`;
 }

@@ -3,8 +3,12 @@ import { instanceTable } from "../controller/cli/text/instances.ts";
 import { exitCodes } from "../protocol/node/text.ts";
 import { hints } from "./hints.ts";
 import type { Lab } from "./lab.ts";
+import { lacksOf, proofTable, prove } from "./proof.ts";
 import type { Lack } from "./readiness.ts";
 import type { Screen } from "./screen.ts";
+import { webName } from "./services.ts";
+import { Traffic } from "./traffic.ts";
+import { trafficText } from "./traffic-text.ts";
 
 interface Until {
   /** When the lab should carry traffic, on the clock of `performance.now()`. */
@@ -12,26 +16,36 @@ interface Until {
   readonly signal: AbortSignal;
 }
 
-/** Shows the instance list once all is well, or what is not. Answers the exit code. */
+/** Shows the instance list once all is well and what each device reaches, or what is not. Answers the exit code. */
 export async function showOnce(lab: Lab, screen: Screen, until: Until): Promise<number> {
-  const missing = await awaitReady(lab, screen, until);
+  const notReady = await awaitReady(lab, screen, until);
+  const proofs = notReady.length > 0 ? [] : await prove(lab, until.readyByMs, until.signal);
   screen.print(`\n${instanceTable(await lab.listInstances(), screen.width)}`);
-  if (missing.length === 0) return exitCodes.fine;
+  if (proofs.length > 0) {
+    const what = `What ${webName} said to each device: the address it saw, which is the leased one`;
+    screen.print(`\n${what}\n\n${proofTable(proofs, screen.width)}`);
+  }
+  const missing = [...notReady, ...lacksOf(proofs)];
+  if (missing.length === 0 && !until.signal.aborted) return exitCodes.fine;
   if (!until.signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
   return exitCodes.failed;
 }
 
-/** Shows the instance list as it changes, until it is told to stop. */
+/** Shows the instance list as it changes and what flows, until it is told to stop. */
 export async function showLive(lab: Lab, screen: Screen, until: Until): Promise<void> {
   const { signal } = until;
   const missing = await awaitReady(lab, screen, until);
   if (missing.length > 0 && !signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
   screen.print(`\n${hints(lab)}\n\nCtrl-C ends everything.`);
+  await using traffic = new Traffic(lab);
   while (!signal.aborted) {
-    screen.show(await listText(lab, screen.width));
-    await sleep(500, undefined, { signal }).catch(() => undefined);
+    const { list, flow } = await look(lab, traffic, screen);
+    screen.show(list, flow);
+    await sleep(refreshMs, undefined, { signal }).catch(() => undefined);
   }
 }
+
+const refreshMs = 1_000;
 
 async function awaitReady(lab: Lab, screen: Screen, until: Until): Promise<Lack[]> {
   const { readyByMs, signal } = until;
@@ -47,12 +61,21 @@ async function awaitReady(lab: Lab, screen: Screen, until: Until): Promise<Lack[
   }
 }
 
-async function listText(lab: Lab, width: number | undefined): Promise<string> {
+async function look(lab: Lab, traffic: Traffic, { width, height }: Screen): Promise<Shown> {
   try {
-    return instanceTable(await lab.listInstances(), width);
+    const instances = await lab.listInstances();
+    const list = instanceTable(instances, width);
+    if (!traffic.isThere) return { list };
+    const linesMax = height === undefined ? undefined : height - list.split("\n").length - 2;
+    return { list, flow: trafficText(await traffic.view(instances), width, linesMax) };
   } catch (error) {
-    return `No list: ${(error as Error).message}`;
+    return { list: `No list: ${(error as Error).message}` };
   }
+}
+
+interface Shown {
+  readonly list: string;
+  readonly flow?: string;
 }
 
 /** What is missing, and the last words of the processes that should have done it. */

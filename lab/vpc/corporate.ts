@@ -1,3 +1,4 @@
+import { type Addresses, applicationAddresses, vpcResolver } from "./addresses.ts";
 import type { Application, Dns } from "./applications.ts";
 import type { Vpc } from "./vpc.ts";
 
@@ -14,7 +15,18 @@ export interface Corporate {
   readonly dns: readonly [primary: Dns, secondary: Dns];
 }
 
-export async function startCorporate(vpc: Vpc, zone = "corp.internal"): Promise<Corporate> {
+export const corporateZone = "corp.internal";
+
+/** Where they are in a VPC whose first applications they are. */
+export const corporateAddresses = {
+  web: applicationAddresses(1),
+  echo: applicationAddresses(2),
+  caller: applicationAddresses(3),
+  resolver: vpcResolver,
+  "dns-2": applicationAddresses(5),
+} as const satisfies Record<string, Addresses>;
+
+export async function startCorporate(vpc: Vpc, zone = corporateZone): Promise<Corporate> {
   const [web, echo, caller] = await Promise.all([
     vpc.addApplication("web", { kind: "web", ports: [80, 8080] }),
     vpc.addApplication("echo", { kind: "echo", port: 7 }),

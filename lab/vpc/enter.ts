@@ -8,9 +8,17 @@ import { dirname, join } from "node:path";
  * and its parent-death signal are the program's.
  */
 export function enterCommand(namespace: string, folder: string): [string, ...string[]] {
-  const mounts = ['mount --bind "$0/run" /run'];
-  if (!isInRun) mounts.push(`mount --bind "$0/resolv.conf" ${resolverFile}`);
-  return ["ip", "netns", "exec", namespace, "sh", "-c", [...mounts, 'exec "$@"'].join(" && "), folder];
+  return ["ip", "netns", "exec", namespace, "sh", "-c", settleIn, folder];
+}
+
+/** The same for a shell: defines a function that takes a host's name and a command. */
+export function enterFunction(
+  name: string,
+  namespaceOf: (host: string) => string,
+  foldersIn: string,
+): string {
+  const enter = `ip netns exec "${namespaceOf("")}$host" sh -c '${settleIn}' "${foldersIn}/$host" "$@"`;
+  return `${name}() { host="$1"; shift; ${enter}; }`;
 }
 
 export function makeHostFolder(folder: string, nameServers: readonly string[] = []): void {
@@ -23,6 +31,11 @@ export function makeHostFolder(folder: string, nameServers: readonly string[] = 
 /** /etc/resolv.conf, or what it is a link to: with systemd-resolved, a file in /run. */
 const resolverFile = resolved("/etc/resolv.conf");
 const isInRun = resolverFile.startsWith("/run/");
+const mounts = [
+  'mount --bind "$0/run" /run',
+  ...(isInRun ? [] : [`mount --bind "$0/resolv.conf" ${resolverFile}`]),
+];
+const settleIn = [...mounts, 'exec "$@"'].join(" && ");
 
 function resolved(path: string): string {
   try {

@@ -41,6 +41,18 @@ export type Answer =
   /** A code of Node or of the resolver (ETIMEDOUT, ECONNREFUSED, ENOTFOUND …), or a status of HTTP. */
   | { readonly ok: false; readonly why: string };
 
+/** An answer, and how long it took to come. */
+export interface Told {
+  readonly answer: Answer;
+  readonly tookMs: number;
+}
+
+/** A question, or what came of it, on the way to or from a program that answers many. */
+export interface Numbered<What> {
+  readonly number: number;
+  readonly what: What;
+}
+
 /** What the web application says to GET /. */
 export interface WebAnswer {
   readonly application: string;

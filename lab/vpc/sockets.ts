@@ -5,6 +5,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer, Server } from "node:net";
 import { join } from "node:path";
+import { compileCache } from "../process.ts";
 
 export interface Door {
   readonly port: number;
@@ -21,7 +22,7 @@ export async function openDoor(command: readonly string[], address: string, port
   const listening = createServer().listen(0, "127.0.0.1");
   await once(listening, "listening");
   const here = (listening.address() as AddressInfo).port;
-  const child = start([...command, programFile("door"), address, String(port)]);
+  const child = startProgram([...command, programFile("door"), address, String(port)]);
   const ready = message(child);
   child.send("socket", listening);
   await ready;
@@ -40,16 +41,18 @@ export async function openDoor(command: readonly string[], address: string, port
 
 /** A listening socket in a namespace (`command` runs Node there), all its addresses, on a port that was free. */
 export async function listenInside(command: readonly string[]): Promise<Server> {
-  const child = start([...command, programFile("listen")]);
+  const child = startProgram([...command, programFile("listen")]);
   const handle = await message(child);
   child.disconnect();
   if (!(handle instanceof Server)) throw new Error("the namespace gave no socket");
   return handle;
 }
 
-function start(command: readonly string[]): ChildProcess {
+/** One of them, by the command that runs it on its host. It talks with the lab over a channel, and ends with it. */
+export function startProgram(command: readonly string[]): ChildProcess {
   return spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
     stdio: ["ignore", "ignore", "ignore", "ipc"],
+    env: { ...compileCache, ...process.env },
   });
 }
 

@@ -32,6 +32,7 @@ import { nft } from "./commands.ts";
 import { makeHostFolder } from "./enter.ts";
 import { Host, type HostOptions } from "./host.ts";
 import { VpcInstance } from "./instance.ts";
+import { startJanitor } from "./janitor.ts";
 import { listNamespaces, namespaceNames, removeLeftovers, removeNamespaces } from "./namespaces.ts";
 import { PrefixRoutes } from "./prefix-routes.ts";
 import { type Link, Router } from "./router.ts";
@@ -60,6 +61,7 @@ export async function createVpc(options: VpcOptions): Promise<Vpc> {
   const existing = await listNamespaces();
   if (namespaces.some((namespace) => existing.includes(namespace)))
     throw new RangeError(`name ${name}: in use`);
+  startJanitor(nameOf(""));
   try {
     const [router, internet] = await Promise.all([
       Router.create(namespaces[0], vpcRules(metadataHopLimit), { ipv6: vpcRouterIpv6, nowhere: vpcCidrs }),
@@ -75,8 +77,9 @@ export async function createVpc(options: VpcOptions): Promise<Vpc> {
 
 /** A VPC with its instances and applications, and an internet with devices and servers: namespaces and nothing else. */
 export class Vpc implements AsyncDisposable {
+  /** What the namespace of a host is called. */
+  readonly namespaceOf: (host: string) => string;
   readonly #options: VpcOptions;
-  readonly #nameOf: (part: string) => string;
   readonly #router: Router;
   readonly #internet: Router;
   readonly #routes: PrefixRoutes;
@@ -86,8 +89,8 @@ export class Vpc implements AsyncDisposable {
   readonly #ordinals = { i: 0, a: 0, d: 0, s: 0 };
 
   constructor(options: VpcOptions, nameOf: (part: string) => string, router: Router, internet: Router) {
+    this.namespaceOf = nameOf;
     this.#options = options;
-    this.#nameOf = nameOf;
     this.#router = router;
     this.#internet = internet;
     this.#routes = new PrefixRoutes(router, options.routePropagationMs ?? 0);
@@ -173,7 +176,7 @@ export class Vpc implements AsyncDisposable {
     await Promise.all(this.#applications.map(({ process }) => process.stop(stopWithinMs)));
     await Promise.all([...this.#hosts.values()].map((host) => host?.[Symbol.asyncDispose]()));
     await this.#routes[Symbol.asyncDispose]();
-    const hosts = [...this.#hosts.keys()].map(this.#nameOf);
+    const hosts = [...this.#hosts.keys()].map(this.namespaceOf);
     await removeNamespaces([...hosts, this.#router.namespace, this.#internet.namespace]);
   }
 
@@ -219,7 +222,7 @@ export class Vpc implements AsyncDisposable {
       throw new RangeError(`name ${name}: not free`);
     // From here on the namespace is removed at the end, also when making it fails half way.
     this.#hosts.set(name, undefined);
-    const namespace = this.#nameOf(name);
+    const namespace = this.namespaceOf(name);
     const folder = join(this.#options.folder, name);
     makeHostFolder(folder, nameServers);
     await router.connect(namespace, link);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { must } from "../../lab/vpc/commands.ts";
@@ -35,11 +36,24 @@ describe.skipIf(obstacle !== undefined)(title("the end of a VPC"), () => {
     expect(await namespacesLike(namespace)).toEqual([]);
   });
 
-  test("what a killed lab left is removed by the next, with what still runs in it, and nothing else", async () => {
+  test("a lab that is killed takes with it what runs in its namespaces, strays too, and these; nothing else", async () => {
     using folder = temporaryFolder();
     const dead = await startLab("dead", join(folder.path, "dead"));
     const alive = await startLab("alive", join(folder.path, "alive"));
-    expect(await pidsIn(dead.namespace)).toHaveLength(2);
+    const pids = await pidsIn(dead.namespace);
+    expect(pids).toHaveLength(2);
+    dead.child.kill("SIGKILL");
+    await until("no namespace", async () => (await namespacesLike(dead.namespace)).length === 0);
+    for (const pid of pids) await until("its end", async () => !(await isRunning(Number(pid))));
+    expect(await pidsIn(alive.namespace)).toHaveLength(2);
+    alive.child.kill("SIGINT");
+    await once(alive.child, "exit");
+  });
+
+  test("what is left when nobody could clean up is removed by the next", async () => {
+    using folder = temporaryFolder();
+    const dead = await startLab("dead", join(folder.path, "dead"));
+    await killJanitor(dead.namespace);
     dead.child.kill("SIGKILL");
     // The application dies with its lab, by the kernel's hand; the other one has no such tie.
     await until("the end of the application", async () => (await pidsIn(dead.namespace)).length === 1);
@@ -48,10 +62,7 @@ describe.skipIf(obstacle !== undefined)(title("the end of a VPC"), () => {
     await using vpc = await createVpc({ name: "next", folder: join(folder.path, "next") });
     expect(await namespacesLike(dead.namespace)).toEqual([]);
     await until("the end of the stray", async () => !(await isRunning(Number(stray))));
-    expect(await pidsIn(alive.namespace)).toHaveLength(2);
     expect(vpc).toBeDefined();
-    alive.child.kill("SIGINT");
-    await once(alive.child, "exit");
   });
 
   test("two at once have the same addresses and never meet", async () => {
@@ -104,6 +115,24 @@ async function startLab(name: string, folder: string): Promise<{ child: ChildPro
 async function namespacesLike(namespace: string): Promise<string[]> {
   const vpc = namespace.replace(/[^.]+$/, "");
   return (await listNamespaces()).filter((name) => name.startsWith(vpc));
+}
+
+/** The process that waits for the end of a lab: its last argument is how the lab's namespaces are called. */
+async function killJanitor(namespace: string): Promise<void> {
+  const prefix = namespace.replace(/[^.]+$/, "");
+  const found = readdirSync("/proc").filter((pid) => {
+    return /^\d+$/.test(pid) && commandLine(pid).at(-1) === prefix;
+  });
+  expect(found).toHaveLength(1);
+  await must(["kill", "-9", ...found]);
+}
+
+function commandLine(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").filter(Boolean);
+  } catch {
+    return [];
+  }
 }
 
 async function pidsIn(namespace: string): Promise<string[]> {

@@ -1,11 +1,14 @@
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Imds } from "../../lab/imds/server.ts";
 import type { Process } from "../../lab/process.ts";
-import { ip, nft } from "../../lab/vpc/commands.ts";
-import { type Corporate, startCorporate } from "../../lab/vpc/corporate.ts";
+import { Asker } from "../../lab/vpc/asker.ts";
+import { ip, must, nft } from "../../lab/vpc/commands.ts";
+import { type Corporate, corporateAddresses, startCorporate } from "../../lab/vpc/corporate.ts";
 import type { Host } from "../../lab/vpc/host.ts";
 import type { VpcInstance } from "../../lab/vpc/instance.ts";
 import { removeNamespaces } from "../../lab/vpc/namespaces.ts";
+import { setSysctls } from "../../lab/vpc/sysctls.ts";
 import { createVpc, type Vpc } from "../../lab/vpc/vpc.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -79,6 +82,35 @@ describe.skipIf(obstacle !== undefined)(title("a VPC of network namespaces"), ()
         text: JSON.stringify({ address: ipv4, port: 4001, connected: false, why: "ECONNREFUSED" }),
       },
     ]);
+  });
+
+  test("the applications are where the lab's services say", () => {
+    const { web, echo, caller, dns } = corporate;
+    const hosts = [web, echo, caller, ...dns].map(({ host }) => [host.name, host.addresses]);
+    expect(Object.fromEntries(hosts)).toEqual(corporateAddresses);
+  });
+
+  test("who sits at a host tries one thing after the other, also after a fright", async () => {
+    await using asker = new Asker(one);
+    const [answered, refused] = await Promise.all([
+      asker.ask({ kind: "http", url: "http://web.corp.internal/" }),
+      asker.ask({ kind: "tcp", address: one.addresses.ipv4, port: 9, text: "" }),
+    ]);
+    expect([seen(answered.answer), seen(refused.answer)]).toEqual([one.addresses.ipv4, "ECONNREFUSED"]);
+    expect(answered.tookMs).toBeGreaterThan(0);
+    const asking = asker.ask({ kind: "http", url: "http://192.0.2.1/", withinMs: 30_000 });
+    await must(["sh", "-c", `kill -9 $(ip netns pids ${one.namespace})`]);
+    expect((await asking).answer).toMatchObject({ ok: false });
+    const again = await asker.ask({ kind: "http", url: "http://web.corp.internal/" });
+    expect(seen(again.answer)).toBe(one.addresses.ipv4);
+  });
+
+  test("an instance has the settings of the AMI", async () => {
+    const file = join(import.meta.dirname, "..", "..", "systemd", "sysctl.d", "60-connector.conf");
+    await setSysctls(two, file);
+    const settings = ["ipv4/ip_forward", "ipv4/conf/all/rp_filter", "ipv6/conf/ens5/accept_ra"];
+    const read = await shell(two, `cd /proc/sys/net && cat ${settings.join(" ")}`);
+    expect(read.split("\n")).toEqual(["1", "2", "2"]);
   });
 
   test("a name that is published anew is answered with its new address", async () => {

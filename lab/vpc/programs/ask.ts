@@ -1,15 +1,28 @@
 // ask.ts QUESTIONS: tries everything in a JSON array of questions at once and writes the answers, in the same order.
+// ask.ts: tries what its parent sends, as it comes, and sends back each answer with how long it took.
 import { createSocket } from "node:dgram";
 import { promises as dns, type LookupAddress } from "node:dns";
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { connect, createServer, isIPv6, type LookupFunction } from "node:net";
 import { text as textOf } from "node:stream/consumers";
-import type { Answer, EchoQuestion, HttpQuestion, Question } from "../questions.ts";
+import type { Answer, EchoQuestion, HttpQuestion, Numbered, Question, Told } from "../questions.ts";
 
-const questions: Question[] = JSON.parse(process.argv[2] ?? "[]");
-const answers = await Promise.all(questions.map(answerTo));
-process.stdout.write(JSON.stringify(answers), () => process.exit());
+const given = process.argv[2];
+if (given === undefined) {
+  process.on("message", ({ number, what }: Numbered<Question>) => void tell(number, what));
+  process.once("disconnect", () => process.exit());
+} else {
+  const answers = await Promise.all((JSON.parse(given) as Question[]).map(answerTo));
+  process.stdout.write(JSON.stringify(answers), () => process.exit());
+}
+
+async function tell(number: number, question: Question): Promise<void> {
+  const startedAtMs = performance.now();
+  const answer = await answerTo(question);
+  const told: Told = { answer, tookMs: performance.now() - startedAtMs };
+  process.send?.({ number, what: told } satisfies Numbered<Told>);
+}
 
 async function answerTo(question: Question): Promise<Answer> {
   const signal = AbortSignal.timeout(question.withinMs ?? 2_000);
