@@ -49,8 +49,19 @@ export async function instance(more: Partial<TunnelOptions> = {}) {
   return { tunnel, device, namespace, name, key, granted, renewed, adopt };
 }
 
-export async function applied(tunnel: Tunnel, ...peers: DataPathPeer[]): Promise<TunnelState> {
-  const plan: DataPathPlan = { routes, peers, resources: new Map(), dns: undefined };
+/** The tunnel with these peers, and the usual routes or those that are given. */
+export async function applied(
+  tunnel: Tunnel,
+  ...wanted: (DataPathPeer | { readonly routes: readonly string[] })[]
+): Promise<TunnelState> {
+  const peers = wanted.filter((part) => "session" in part);
+  const special = wanted.find((part) => "routes" in part);
+  const plan: DataPathPlan = {
+    routes: special?.routes ?? routes,
+    peers,
+    resources: new Map(),
+    dns: undefined,
+  };
   return must(await tunnel.apply(tunnelPlan(plan, { addresses: [`${tunnelAddress}/32`], pathMtu: 1500 })));
 }
 

@@ -14,7 +14,7 @@ const restart = { minMs: 100, maxMs: 10_000 } as const;
 const stableMs = 30_000;
 /** Requests without an answer, one after the other, after which a process counts as hanging. */
 const unansweredMax = 2;
-const endsWithinMs = 2_000;
+const endsWithinMs = 1_000;
 
 type State =
   | { readonly kind: "down" }
