@@ -2,7 +2,7 @@ import { failed, type Result, success } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { Firewall } from "../core/firewall.ts";
 import { driftOf, driftText } from "../core/firewall-drift.ts";
-import type { HeldFirewall } from "../core/firewall-held.ts";
+import { type HeldFirewall, learnedOf } from "../core/firewall-held.ts";
 import { ageText } from "../core/firewall-learned.ts";
 import { type Carried, changeText, isSameButUsers, tableText } from "../core/firewall-text.ts";
 import type { Nft } from "./nft.ts";
@@ -59,7 +59,10 @@ export class NftTable {
       const held = await this.#nft.read();
       if (!held.ok) return held;
       this.#keep(held.value);
-      const text = ageText(applied.firewall.domains, held.value?.learned ?? new Map());
+      const text = ageText(
+        applied.firewall.domains,
+        held.value === undefined ? new Map() : learnedOf(held.value),
+      );
       return text === undefined ? success(undefined) : this.#nft.apply(text);
     });
   }
@@ -120,7 +123,7 @@ export class NftTable {
   }
 
   #keep(held: HeldFirewall | undefined): void {
-    if (held !== undefined) this.#carried = { counters: held.counters, learned: held.learned };
+    if (held !== undefined) this.#carried = { counters: held.counters, learned: learnedOf(held) };
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import type { Chain, Firewall } from "./firewall.ts";
 import type { HeldChain, HeldFirewall, HeldRule } from "./firewall-held.ts";
 import { learnedSets } from "./firewall-learned.ts";
+import { markText } from "./firewall-marks.ts";
 import { commentText } from "./firewall-names.ts";
 
 /**
@@ -28,6 +29,8 @@ export function driftOf(
       .filter((name) => !held.counters.has(name))
       .map((name) => `counter ${name} is missing`),
     ...strangers("counter", held.counters.keys(), wanted.counters),
+    ...markDrift(wanted.marks, held.marks),
+    ...held.foreign.map((what) => `${what} is not of the plan`),
   ];
 }
 
@@ -66,6 +69,16 @@ function userDrift(wanted: ReadonlyMap<string, string>, held: ReadonlyMap<string
     return [is === undefined ? `user ${address} is missing` : `user ${address} goes to ${is}`];
   });
   return [...missing, ...strangers("user", held.keys(), wanted)];
+}
+
+function markDrift(wanted: ReadonlySet<number>, held: ReadonlySet<number> | undefined): string[] {
+  if (held === undefined) return ["set opened is missing"];
+  return [
+    ...[...wanted].filter((mark) => !held.has(mark)).map((mark) => `mark ${markText(mark)} is missing`),
+    ...[...held]
+      .filter((mark) => !wanted.has(mark))
+      .map((mark) => `mark ${markText(mark)} is not of the plan`),
+  ];
 }
 
 function strangers(kind: string, held: Iterable<string>, wanted: { has(name: string): boolean }): string[] {

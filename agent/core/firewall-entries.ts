@@ -1,4 +1,4 @@
-import { contains, type Prefix, parsePrefix } from "../../protocol/address.ts";
+import { contains, overlaps, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
 
 /*
@@ -53,6 +53,28 @@ export function domainKey(pattern: string): string {
   return pattern.replace(/^\*\./, "");
 }
 
+/** Whether there can be a connection that both match. */
+export function doMeet(a: Entry, b: Entry): boolean {
+  return isSamePlace(a.where, b.where) && isSameKind(a, b);
+}
+
+function isSamePlace(a: Where, b: Where): boolean {
+  // What a domain's addresses will be is not known.
+  return a.kind === "domain" || b.kind === "domain" || overlaps(a.prefix, b.prefix);
+}
+
+function isSameKind(a: Entry, b: Entry): boolean {
+  if (a.protocol === "any" || b.protocol === "any") return true;
+  if (a.protocol !== b.protocol) return false;
+  if (a.ports.length === 0 || b.ports.length === 0) return true;
+  return a.ports.some((one) => b.ports.some((other) => one.from <= other.to && other.from <= one.to));
+}
+
+/** Letters that mean nothing to nft and dnsmasq: whatever validated it before, no other text gets into their files. */
+export function isPlainDomain(domain: string): boolean {
+  return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(domain);
+}
+
 function entryOf(resource: ResourceSpec, group: string): Entry[] {
   const where = whereOf(resource.destination);
   if (where === undefined) return [];
@@ -64,7 +86,10 @@ function entryOf(resource: ResourceSpec, group: string): Entry[] {
 }
 
 function whereOf(destination: ResourceSpec["destination"]): Where | undefined {
-  if ("domain" in destination) return { kind: "domain", domain: domainKey(destination.domain) };
+  if ("domain" in destination) {
+    const domain = domainKey(destination.domain);
+    return isPlainDomain(domain) ? { kind: "domain", domain } : undefined;
+  }
   const prefix = parsePrefix(destination.cidr);
   return prefix.ok ? { kind: "cidr", prefix: prefix.value } : undefined;
 }

@@ -2,6 +2,7 @@ import type { ResourceSpec } from "../../protocol/specs.ts";
 import type { Chain, Rule } from "./firewall.ts";
 import { type Entry, entriesOf, type Ports, type Where } from "./firewall-entries.ts";
 import { learnedSets } from "./firewall-learned.ts";
+import { decisionMark, markText } from "./firewall-marks.ts";
 import { safeName } from "./firewall-names.ts";
 
 /** The tunnel as the instance has it: the interface, and the addresses on it where the resolver and the probe answer. */
@@ -11,7 +12,7 @@ export interface TunnelEnd {
   readonly ipv6: string | undefined;
 }
 
-/** A group's counters count connections: packets of an established one never come so far. */
+/** A group's counters count connections, and one that is judged anew once more: packets of a known one never come so far. */
 export interface GroupCounters {
   readonly opened: string;
   readonly refused: string;
@@ -29,31 +30,66 @@ export function serviceCounter(service: string): string {
   return safeName("svc", service);
 }
 
-/** The chain that the users of a group are sent to, and one for each way a connection may be opened. */
-export function chainsOfGroup(group: string, resources: Iterable<ResourceSpec>, tunnel: TunnelEnd): Chain[] {
+/** What a group adds to the table. */
+export interface GroupRules {
+  readonly chains: readonly Chain[];
+  /** The marks of connections that pass by these chains. */
+  readonly marks: readonly number[];
+}
+
+/**
+ * The chain that the users of a group are sent to, and two for each way a connection may be opened: one for packets of
+ * who opened it, one for the answers. Answers come here when what let their connection through is no more.
+ */
+export function rulesOfGroup(
+  group: string,
+  resources: Iterable<ResourceSpec>,
+  tunnel: TunnelEnd,
+): GroupRules {
   const name = groupChain(group);
   const counters = groupCounters(group);
   const entries = entriesOf(group, resources);
   const refuse: Rule = { text: `counter name ${counters.refused} drop`, comment: "no service allows it" };
-  const out = (entry: Entry) => entry.admits;
-  const into = (entry: Entry) => entry.admits && entry.serverInitiated;
-  return [
-    {
-      name: `${name}_out`,
-      comment: `connections of group ${group}`,
-      rules: [...toInstance(tunnel), ...decisions(entries, out, "daddr", counters), refuse],
-    },
-    {
-      name: `${name}_in`,
-      comment: `connections to group ${group}`,
-      rules: [...decisions(entries, into, "saddr", counters), refuse],
-    },
-    {
-      name,
-      comment: `group ${group}`,
-      rules: [{ text: `iifname "${tunnel.interface}" goto ${name}_out` }, { text: `goto ${name}_in` }],
-    },
-  ];
+  const out = decisionsOf(entries, `${name}_out`, ({ admits }) => admits);
+  const into = decisionsOf(entries, `${name}_in`, ({ admits, serverInitiated }) => admits && serverInitiated);
+  const rules = (decisions: readonly Decision[], ends: Ends) =>
+    decisions.flatMap((decision) => rulesOf(decision, ends, counters));
+  const fromUser = `iifname "${tunnel.interface}"`;
+  return {
+    marks: [...out, ...into].flatMap(({ mark }) => (mark === undefined ? [] : [mark])),
+    chains: [
+      {
+        name: `${name}_out`,
+        comment: `connections of group ${group}`,
+        rules: [...toInstance(tunnel), ...rules(out, { address: "daddr", port: "dport" }), refuse],
+      },
+      {
+        name: `${name}_out_back`,
+        comment: `answers to group ${group}`,
+        rules: [...rules(out, { address: "saddr", port: "sport" }), refuse],
+      },
+      {
+        name: `${name}_in`,
+        comment: `connections to group ${group}`,
+        rules: [...rules(into, { address: "saddr", port: "dport" }), refuse],
+      },
+      {
+        name: `${name}_in_back`,
+        comment: `answers of group ${group}`,
+        rules: [...rules(into, { address: "daddr", port: "sport" }), refuse],
+      },
+      {
+        name,
+        comment: `group ${group}`,
+        rules: [
+          { text: `${fromUser} ct direction original goto ${name}_out` },
+          { text: `${fromUser} goto ${name}_in_back` },
+          { text: `ct direction original goto ${name}_in` },
+          { text: `goto ${name}_out_back` },
+        ],
+      },
+    ],
+  };
 }
 
 /** Chain `instance` has seen what it is: here it was only asked whether the sender's address is leased. */
@@ -65,24 +101,36 @@ function toInstance({ ipv4, ipv6 }: TunnelEnd): Rule[] {
   ];
 }
 
+interface Decision {
+  readonly entry: Entry;
+  /** Of the connections it lets through; undefined when it refuses. */
+  readonly mark: number | undefined;
+}
+
+/** Where a packet carries the private end's address and the port that the connection was opened to. */
+interface Ends {
+  readonly address: "saddr" | "daddr";
+  readonly port: "sport" | "dport";
+}
+
 /** After the last entry that lets something through, the end of the chain refuses as well as the rest would. */
-function decisions(
-  entries: readonly Entry[],
-  lets: (entry: Entry) => boolean,
-  side: "saddr" | "daddr",
-  { opened, refused }: GroupCounters,
-): Rule[] {
-  return entries.slice(0, entries.findLastIndex(lets) + 1).flatMap((entry) => {
-    const end = lets(entry)
-      ? `counter name ${serviceCounter(entry.service)} counter name ${opened} accept`
-      : `counter name ${refused} drop`;
-    return rulesOf(entry, side, end);
+function decisionsOf(entries: readonly Entry[], chain: string, lets: (entry: Entry) => boolean): Decision[] {
+  const refusing: Entry[] = [];
+  return entries.slice(0, entries.findLastIndex(lets) + 1).map((entry) => {
+    if (lets(entry)) return { entry, mark: decisionMark(chain, entry, refusing) };
+    refusing.push(entry);
+    return { entry, mark: undefined };
   });
 }
 
-function rulesOf(entry: Entry, side: "saddr" | "daddr", end: string): Rule[] {
-  return ends(entry.where, side).map(({ family, match }) => ({
-    text: [match, protocolMatch(entry, family), end].filter((part) => part !== "").join(" "),
+function rulesOf({ entry, mark }: Decision, { address, port }: Ends, counters: GroupCounters): Rule[] {
+  const { opened, refused } = counters;
+  const counted =
+    port === "dport" ? `counter name ${serviceCounter(entry.service)} counter name ${opened} ` : "";
+  const end =
+    mark === undefined ? `counter name ${refused} drop` : `${counted}ct mark set ${markText(mark)} accept`;
+  return ends(entry.where, address).map(({ family, match }) => ({
+    text: [match, protocolMatch(entry, family, port), end].filter((part) => part !== "").join(" "),
     comment: entry.service,
   }));
 }
@@ -100,7 +148,7 @@ function ends(where: Where, side: "saddr" | "daddr"): { family: 4 | 6; match: st
   }
 }
 
-function protocolMatch({ protocol, ports }: Entry, family: 4 | 6): string {
+function protocolMatch({ protocol, ports }: Entry, family: 4 | 6, port: Ends["port"]): string {
   switch (protocol) {
     case "any":
       return "";
@@ -108,7 +156,7 @@ function protocolMatch({ protocol, ports }: Entry, family: 4 | 6): string {
       return `meta l4proto ${family === 4 ? "icmp" : "ipv6-icmp"}`;
     case "tcp":
     case "udp":
-      return ports.length === 0 ? `meta l4proto ${protocol}` : `${protocol} dport ${portSet(ports)}`;
+      return ports.length === 0 ? `meta l4proto ${protocol}` : `${protocol} ${port} ${portSet(ports)}`;
   }
 }
 

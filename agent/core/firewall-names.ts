@@ -37,15 +37,16 @@ function utf8Bytes(char: string): number {
 
 /** Two rounds of FNV-1a with different beginnings: names that differ, not a defence against someone who seeks equals. */
 function hash64(text: string): string {
-  return hash32(text, 0x811c9dc5) + hash32(text, 0x050c5d1f);
+  return [0x811c9dc5, 0x050c5d1f].map((start) => hash32(text, start).toString(16).padStart(8, "0")).join("");
 }
 
-function hash32(text: string, start: number): string {
+/** FNV-1a over UTF-16, with the beginning that is asked for. */
+export function hash32(text: string, start: number): number {
   let hash = start;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     hash = Math.imul(hash ^ (unit & 0xff), 0x01000193);
     hash = Math.imul(hash ^ (unit >>> 8), 0x01000193);
   }
-  return (hash >>> 0).toString(16).padStart(8, "0");
+  return hash >>> 0;
 }

@@ -1,6 +1,7 @@
 import type { Chain, Firewall } from "./firewall.ts";
 import type { HeldCounter, HeldFirewall } from "./firewall-held.ts";
 import { type Learned, learnedMax, learnedSets } from "./firewall-learned.ts";
+import { markText } from "./firewall-marks.ts";
 import { commentText } from "./firewall-names.ts";
 
 const table = "inet connector";
@@ -22,9 +23,11 @@ export function tableText(firewall: Firewall, carried: Carried = nothing): strin
     `table ${table} {`,
     ...[...firewall.counters].flatMap(([name, comment]) => counterLines(name, comment, counters.get(name))),
     ...[4, 6].flatMap((family) => [`  map users${family} {`, `    type ipv${family}_addr : verdict`, "  }"]),
+    ...["  set opened {", "    type mark", '    comment "connections that something lets through"', "  }"],
     ...[...firewall.domains].flatMap(setLines),
     ...[...firewall.chains.values()].flatMap(chainLines),
     "}",
+    ...markLines("add", firewall.marks),
     ...userLines("add", firewall.users),
     ...[...firewall.domains].flatMap((domain) => learnedLines(domain, learned)),
     "",
@@ -39,7 +42,7 @@ export function changeText(from: Firewall, to: Firewall): string | undefined {
   const chains = [...to.chains.values()].filter((chain) => !sameRules(from.chains.get(chain.name), chain));
   const gone = missingIn(from.chains, to.chains);
   const counters = missingIn(to.counters, from.counters);
-  const domains = [...to.domains].filter((domain) => !from.domains.has(domain));
+  const domains = without(to.domains, from.domains);
   const added = [
     ...counters.flatMap((name) => counterLines(name, to.counters.get(name) ?? "")),
     ...domains.flatMap(setLines),
@@ -48,13 +51,14 @@ export function changeText(from: Firewall, to: Firewall): string | undefined {
   const lines = [
     ...chains.filter(({ name }) => from.chains.has(name)).map(({ name }) => `flush chain ${table} ${name}`),
     ...(added.length === 0 ? [] : [`table ${table} {`, ...added, "}"]),
+    ...markLines("delete", without(from.marks, to.marks)),
+    ...markLines("add", without(to.marks, from.marks)),
     ...userLines("delete", differing(from.users, to.users)),
     ...userLines("add", differing(to.users, from.users)),
     ...gone.map((name) => `flush chain ${table} ${name}`),
     // Those that send to others first: a chain that is still sent to cannot be deleted.
     ...gone.toReversed().map((name) => `delete chain ${table} ${name}`),
-    ...[...from.domains]
-      .filter((domain) => !to.domains.has(domain))
+    ...without(from.domains, to.domains)
       .flatMap(learnedSets)
       .flatMap(({ now, before }) => [`delete set ${table} ${now}`, `delete set ${table} ${before}`]),
     ...missingIn(from.counters, to.counters).map((name) => `delete counter ${table} ${name}`),
@@ -68,8 +72,8 @@ export function isSameButUsers(from: Firewall, to: Firewall): boolean {
     from.chains.size === to.chains.size &&
     [...to.chains.values()].every((chain) => sameRules(from.chains.get(chain.name), chain)) &&
     missingIn(from.counters, to.counters).length + missingIn(to.counters, from.counters).length === 0 &&
-    from.domains.size === to.domains.size &&
-    [...to.domains].every((domain) => from.domains.has(domain))
+    without(from.domains, to.domains).length + without(to.domains, from.domains).length === 0 &&
+    without(from.marks, to.marks).length + without(to.marks, from.marks).length === 0
   );
 }
 
@@ -112,6 +116,11 @@ function chainLines({ name, comment, hook, rules }: Chain): string[] {
   ];
 }
 
+function markLines(verb: "add" | "delete", marks: Iterable<number>): string[] {
+  const texts = [...marks].map(markText);
+  return texts.length === 0 ? [] : [`${verb} element ${table} opened { ${texts.join(", ")} }`];
+}
+
 function userLines(verb: "add" | "delete", users: ReadonlyMap<string, string>): string[] {
   const texts: Record<4 | 6, string[]> = { 4: [], 6: [] };
   for (const [address, chain] of users) {
@@ -136,6 +145,10 @@ function sameRules(a: Chain | undefined, b: Chain): boolean {
     a?.rules.length === b.rules.length &&
     a.rules.every(({ text, comment }, i) => text === b.rules[i]?.text && comment === b.rules[i]?.comment)
   );
+}
+
+function without<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): T[] {
+  return [...a].filter((value) => !b.has(value));
 }
 
 function missingIn(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): string[] {

@@ -1,10 +1,11 @@
+import { contains, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
 import { baseChains, baseCounters } from "./firewall-base.ts";
-import { domainKey } from "./firewall-entries.ts";
+import { domainKey, isPlainDomain } from "./firewall-entries.ts";
 import {
-  chainsOfGroup,
   groupChain,
   groupCounters,
+  rulesOfGroup,
   serviceCounter,
   type TunnelEnd,
 } from "./firewall-groups.ts";
@@ -20,6 +21,8 @@ export interface Firewall {
   readonly counters: ReadonlyMap<string, string>;
   /** Domains whose addresses are learned, without `*.`. */
   readonly domains: ReadonlySet<string>;
+  /** Set `opened`: of connections that something still lets through. */
+  readonly marks: ReadonlySet<number>;
   readonly chains: ReadonlyMap<string, Chain>;
 }
 
@@ -40,14 +43,16 @@ export interface Rule {
 export function firewallOf(plan: DataPathPlan, tunnel: TunnelEnd): Firewall {
   const resources = [...plan.resources.values()];
   const groups = new Set(plan.peers.map(({ group }) => group));
+  const ofGroups = [...groups].sort().map((group) => rulesOfGroup(group, resources, tunnel));
   const chains = [
-    ...[...groups].sort().flatMap((group) => chainsOfGroup(group, resources, tunnel)),
-    ...baseChains(tunnel, { resolver: plan.dns !== undefined }),
+    ...ofGroups.flatMap(({ chains }) => chains),
+    ...baseChains(tunnel, { resolver: plan.dns !== undefined, pools: poolsOf(plan.routes) }),
   ];
   return {
     users: usersOf(plan),
     counters: countersOf(groups, resources),
     domains: domainsOf(resources),
+    marks: new Set(ofGroups.flatMap(({ marks }) => marks)),
     chains: new Map(chains.map((chain) => [chain.name, chain])),
   };
 }
@@ -57,7 +62,16 @@ export function domainsOf(resources: Iterable<ResourceSpec>): ReadonlySet<string
   const domains = [...resources].flatMap(({ destination }) =>
     "domain" in destination ? [domainKey(destination.domain)] : [],
   );
-  return new Set(domains.sort());
+  return new Set(domains.filter(isPlainDomain).sort());
+}
+
+/** Without those that lie in others: nft takes no overlaps. In one order, whatever the plan's is. */
+function poolsOf(routes: readonly string[]): Prefix[] {
+  const prefixes = [...new Set(routes)].sort().flatMap((route) => {
+    const prefix = parsePrefix(route);
+    return prefix.ok ? [prefix.value] : [];
+  });
+  return prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && contains(other, prefix)));
 }
 
 function usersOf({ peers }: DataPathPlan): Map<string, string> {

@@ -28,6 +28,11 @@ export type Request =
   /** Opens a connection that stays, and `say`s something over it later. */
   | { readonly do: "open"; readonly from: string; readonly to: string; readonly port: number }
   | { readonly do: "say"; readonly withinMs: number }
+  /** Serves connections that get a kilobyte every 5 ms, whatever they say. */
+  | { readonly do: "pour"; readonly address: string; readonly port: number }
+  /** Opens such a connection, answers with its port; and tells how many bytes came over it so far. */
+  | { readonly do: "drink"; readonly from: string; readonly to: string; readonly port: number }
+  | { readonly do: "drunk" }
   /** Asks a DNS server as a stub resolver does, with repetitions; answers with addresses and life times as JSON. */
   | {
       readonly do: "resolve";
@@ -61,6 +66,12 @@ function handle(request: Request): Promise<string> {
       return open(request);
     case "say":
       return say(request.withinMs);
+    case "pour":
+      return pour(request);
+    case "drink":
+      return drink(request);
+    case "drunk":
+      return Promise.resolve(String(drunk));
     case "resolve":
       return resolve(request);
     case "repeat":
@@ -117,6 +128,35 @@ function open({ from, to, port }: Request & { do: "open" }): Promise<string> {
 function say(withinMs: number): Promise<string> {
   kept?.write("still there?");
   return kept === undefined ? Promise.resolve("nothing is open") : firstData(kept, withinMs);
+}
+
+function pour({ address, port }: { address: string; port: number }): Promise<string> {
+  const server = createServer((socket) => {
+    const timer = setInterval(() => socket.write(Buffer.alloc(1_000)), 5);
+    socket.on("error", () => undefined).on("close", () => clearInterval(timer));
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, address, () => resolve("served"));
+  });
+}
+
+let drunk = 0;
+let drinking: Socket | undefined;
+
+function drink({ from, to, port }: Request & { do: "drink" }): Promise<string> {
+  drunk = 0;
+  drinking?.destroy();
+  const socket = connect({ host: to, port, localAddress: from });
+  drinking = socket;
+  socket.on("data", (data) => {
+    drunk += data.length;
+  });
+  return new Promise((resolve) => {
+    setTimeout(() => resolve("silence"), 2_000);
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? "failed"));
+    socket.once("connect", () => resolve(String(socket.localPort)));
+  });
 }
 
 function firstData(socket: Socket, withinMs: number): Promise<string> {

@@ -1,20 +1,27 @@
 import type { Firewall } from "../../agent/core/firewall.ts";
+import { markText } from "../../agent/core/firewall-marks.ts";
 import { containsAddress, parsePrefix } from "../../protocol/address.ts";
 
-/** The first packet of a connection, as the kernel's hooks see it. */
+/** A packet of a connection, as the kernel's hooks see it: the first one unless it says otherwise. */
 export interface Packet {
   readonly from: string;
   readonly to: string;
   readonly iif: string;
   readonly oif: string;
   readonly protocol: "tcp" | "udp" | "icmp" | "gre";
+  /** That the connection was opened to; an answer carries it as its source. */
   readonly port: number;
+  readonly isAnswer?: boolean;
+  /** The connection's, from a packet before. */
+  readonly mark?: string;
 }
 
 export interface Fate {
   readonly verdict: "accept" | "drop";
   /** The counters it moved, in order. */
   readonly counted: readonly string[];
+  /** The connection's mark afterwards. */
+  readonly mark: string | undefined;
 }
 
 /** What is left of a rule once a word was taken, or its end: a verdict, or that it does not match. */
@@ -32,6 +39,7 @@ export function fateOf(
   sets: ReadonlyMap<string, readonly string[]>,
 ): Fate {
   const counted: string[] = [];
+  let mark = packet.mark;
   const isV6 = packet.to.includes(":");
   const matching = (does: boolean): Step => (does ? "next" : "no match");
   const address: Meaning = (next, word) => {
@@ -45,8 +53,10 @@ export function fateOf(
   };
   const transport: Meaning = (next, word) => {
     // The rule about SYN flags changes packets and decides nothing.
-    if (next() === "flags") return "no match";
-    return matching(packet.protocol === word && inPorts(next(), packet.port));
+    const side = next();
+    if (side === "flags") return "no match";
+    const isThere = side === (packet.isAnswer === true ? "sport" : "dport");
+    return matching(packet.protocol === word && isThere && inPorts(next(), packet.port));
   };
   const meanings: Readonly<Record<string, Meaning>> = {
     iifname: (next) => matching(next() === `"${packet.iif}"`),
@@ -59,8 +69,22 @@ export function fateOf(
       next();
       return matching(next() === (packet.protocol === "icmp" && isV6 ? "ipv6-icmp" : packet.protocol));
     },
-    // The first packet of a connection is in none of the states that are listed.
-    ct: () => "no match",
+    ct: (next) => {
+      switch (next()) {
+        case "mark": {
+          const value = next();
+          if (value === "@opened") return matching(mark !== undefined && opened.has(mark));
+          mark = next();
+          return "next";
+        }
+        case "direction":
+          return matching((next() === "reply") === (packet.isAnswer === true));
+        case "state":
+          // In none of those that are listed: that of a known connection ends no walk any more.
+          return "no match";
+      }
+      throw new Error("the simulator knows nothing else of connections");
+    },
     counter: (next) => {
       next();
       counted.push(next());
@@ -70,8 +94,9 @@ export function fateOf(
     drop: () => ({ end: "drop" }),
     goto: (next) => ({ end: `goto ${next()}` }),
   };
+  const opened = new Set([...firewall.marks].map(markText));
   const verdict = walk("forward");
-  return { verdict: verdict === "accept" || verdict === undefined ? "accept" : "drop", counted };
+  return { verdict: verdict === "accept" || verdict === undefined ? "accept" : "drop", counted, mark };
 
   function walk(name: string): string | undefined {
     const chain = firewall.chains.get(name);
@@ -101,8 +126,14 @@ export function fateOf(
       if (elements === undefined) throw new Error(`no set ${match}`);
       return elements.includes(address);
     }
+    if (match.startsWith("{")) {
+      return match
+        .replace(/[{}\s]/g, "")
+        .split(",")
+        .some((one) => holds(one, address));
+    }
     if (!match.includes("/")) return match === address;
-    const prefix = parsePrefix(match);
+    const prefix = parsePrefix(match.replace("::ffff:0.0.0.0", "::ffff:0:0"));
     if (!prefix.ok) throw prefix.failure;
     return containsAddress(prefix.value, address);
   }

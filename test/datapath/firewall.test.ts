@@ -104,6 +104,23 @@ describe("names", () => {
   });
 });
 
+test("text that is no domain, prefix or server never reaches a file, whoever let it come so far", () => {
+  const evil = (name: string, destination: ResourceSpec["destination"]) => ({
+    ...service(name, "10.0.0.0/8", "any", ["sales"]),
+    destination,
+  });
+  const bad = [
+    evil("a", { domain: "x.internal/4#ip#other#set\nuser=root" }),
+    evil("b", { domain: "x.internal; } delete table inet connector" }),
+    evil("c", { cidr: "10.0.0.0/8 accept;" }),
+  ];
+  const plan = planOf([peer(1, "sales")], bad);
+  const text = tableText(firewallOf({ ...plan, routes: ["10.0.0.0/8 } drop"] }, tunnel));
+  expect(text.split("delete table")).toHaveLength(2);
+  expect(text).not.toMatch(/#|user=|10\.0\.0\.0|\} drop/);
+  expect(firewallOf(plan, tunnel).domains.size).toBe(0);
+});
+
 test("services that cannot be meant are refused before they come here", () => {
   const good = service("web", "10.0.0.0/8", "tcp 80", ["staff"]);
   expect(ResourceSpec.safeParse(good).success).toBe(true);
@@ -179,19 +196,67 @@ describe("which entry decides", () => {
         fc.array(someConnection, { minLength: 20, maxLength: 20 }),
         fc.boolean(),
         (unnamed, answers, connections, aged) => {
-          const named = unnamed.map((spec, i) => ({ ...spec, name: `s${i}` }));
-          const firewall = firewallOf(planOf([peer(1, "a"), peer(2, "b")], named), tunnel);
+          const firewall = serving(unnamed);
           const resolve = (domain: string) => answers[domain as keyof typeof answers];
           const sets = setsOf(firewall, resolve, aged);
           for (const connection of connections) {
-            const fate = fateOf(firewall, firstPacket(connection), sets);
-            const allowed = isAllowed(named, connection, resolve);
-            expect(fate.verdict, JSON.stringify(connection)).toBe(allowed ? "accept" : "drop");
+            const verdict = isAllowed(unnamed.map(named), connection, resolve) ? "accept" : "drop";
+            const packet = firstPacket(connection);
+            expect(fateOf(firewall, packet, sets).verdict, JSON.stringify(connection)).toBe(verdict);
+            const answer = fateOf(firewall, answerTo(packet), sets);
+            expect(answer.verdict, JSON.stringify(connection)).toBe(verdict);
           }
         },
       ),
       { numRuns: 1_000 },
     );
+  });
+
+  test("a connection opened under other services is let through exactly when it would be opened now", () => {
+    fc.assert(
+      fc.property(
+        someServices,
+        someServices,
+        someAnswers,
+        fc.array(someConnection, { minLength: 20, maxLength: 20 }),
+        (before, after, answers, connections) => {
+          const resolve = (domain: string) => answers[domain as keyof typeof answers];
+          const [then, now] = [serving(before), serving(after)];
+          const [setsThen, setsNow] = [setsOf(then, resolve, false), setsOf(now, resolve, true)];
+          for (const connection of connections) {
+            const packet = firstPacket(connection);
+            const { mark } = fateOf(then, packet, setsThen);
+            if (mark === undefined) continue;
+            const verdict = isAllowed(after.map(named), connection, resolve) ? "accept" : "drop";
+            for (const next of [packet, answerTo(packet)]) {
+              const fate = fateOf(now, { ...next, mark }, setsNow);
+              expect(fate.verdict, JSON.stringify(connection)).toBe(verdict);
+              // Judged once, and not with every packet.
+              if (verdict === "accept") expect(now.marks).toContain(Number(fate.mark));
+            }
+          }
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test("a change that has nothing to do with a connection leaves its mark", () => {
+    const peers = [peer(1, "sales"), peer(2, "admins")];
+    const marks = (...more: ResourceSpec[]) =>
+      firewallOf(planOf(peers, [...services, ...more]), tunnel).marks;
+    const before = marks();
+    const untouched = (...more: ResourceSpec[]) => {
+      const after = marks(...more);
+      return [...before].every((mark) => after.has(mark));
+    };
+    const everyones = service("new", "10.0.0.7/32", "tcp 22", ["sales", "admins"], { serverInitiated: true });
+    expect(untouched(everyones)).toBe(true);
+    expect(untouched(service("new", "192.0.2.0/24", "any", ["admins"]))).toBe(true);
+    const named = service("new", "new.internal", "tcp 443", ["sales", "admins"], { serverInitiated: true });
+    expect(untouched(named)).toBe(true);
+    // One that takes something away from those who have more.
+    expect(untouched(service("new", "10.2.0.0/16", "tcp 22", ["admins"]))).toBe(false);
   });
 
   test.each([
@@ -213,6 +278,18 @@ describe("which entry decides", () => {
     return opened === "by user"
       ? { from: user, to: other, iif: "cb0", oif: "ens5", protocol, port }
       : { from: other, to: user, iif: "ens5", oif: "cb0", protocol, port };
+  }
+
+  function named(spec: ResourceSpec, i: number): ResourceSpec {
+    return { ...spec, name: `s${i}` };
+  }
+
+  function serving(specs: readonly ResourceSpec[]): Firewall {
+    return firewallOf(planOf([peer(1, "a"), peer(2, "b")], specs.map(named)), tunnel);
+  }
+
+  function answerTo({ from, to, iif, oif, ...packet }: Packet): Packet {
+    return { ...packet, from: to, to: from, iif: oif, oif: iif, isAnswer: true };
   }
 
   /** The sets as they are when these answers were given, just now or in the step before. */

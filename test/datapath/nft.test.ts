@@ -1,17 +1,19 @@
 import { chownSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { forgetConnections } from "../../agent/adapters/conntrack.ts";
 import { Nft } from "../../agent/adapters/nft.ts";
 import { NftTable } from "../../agent/adapters/nft-table.ts";
 import { type Firewall, firewallOf } from "../../agent/core/firewall.ts";
 import { learnedSets } from "../../agent/core/firewall-learned.ts";
+import { markText } from "../../agent/core/firewall-marks.ts";
 import { changeText, tableText } from "../../agent/core/firewall-text.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { testLog } from "../support/log.ts";
 import { FirewallHost, noFirewall } from "./firewall-hosts.ts";
-import { peer, planOf, service, tunnel } from "./firewall-plans.ts";
+import { peer, planOf, service, somePlan, tunnel } from "./firewall-plans.ts";
 
 const services = [
   service("web é 日本", "*.app.internal", "tcp 80 443", ["sales"]),
@@ -20,6 +22,7 @@ const services = [
   service("ping", "fd00:7::/64", "icmp", ["admins"]),
 ];
 const both = firewallOf(planOf([peer(1, "sales"), peer(2, "admins")], services), tunnel);
+const someMark = markText([...both.marks][0] ?? 0);
 const [web4] = learnedSets("app.internal");
 
 describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel"})`, () => {
@@ -65,6 +68,23 @@ describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel
       if (!done.ok) throw done.failure;
     }
   });
+
+  test("every change between plans of any kind leads where the whole text leads", async () => {
+    const seed = Math.floor(Math.random() * 1e9);
+    const plans = fc.sample(somePlan, { seed, numRuns: 12 }).map((plan) => firewallOf(plan, tunnel));
+    const listed = async (...texts: (string | undefined)[]) => {
+      for (const text of texts) {
+        const done = await host.nft.apply(text ?? "");
+        if (!done.ok) throw new Error(`seed ${seed}`, { cause: done.failure });
+      }
+      return listing();
+    };
+    for (const [i, to] of plans.entries()) {
+      const from = plans.at(i - 1) ?? both;
+      const straight = await listed(tableText(to));
+      expect(await listed(tableText(from), changeText(from, to)), `seed ${seed}`).toEqual(straight);
+    }
+  }, 30_000);
 
   test("nothing outside the table is touched, and no file stays", async () => {
     await nft("add", "table", "inet", "neighbour");
@@ -137,6 +157,33 @@ describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel
       "add set inet connector theirs { type ipv4_addr; }",
       /^set theirs is not of the plan$/,
     ],
+    [
+      "a user with a comment",
+      'add element inet connector users4 { 10.200.0.9 comment "mine" : accept }',
+      /^user \S*10\.200\.0\.9\S* is not of the plan$/,
+    ],
+    ["a map of their own", "add map inet connector theirs { type mark : verdict; }", /^map theirs is not/],
+    [
+      "a table put to sleep",
+      "add table inet connector { flags dormant; }",
+      /^flag of the table is not of the plan$/,
+    ],
+    [
+      "a quota of their own",
+      "add quota inet connector theirs { 1 mbytes }",
+      /^quota theirs is not of the plan$/,
+    ],
+    [
+      "a policy",
+      "add chain inet connector input { policy drop; }",
+      /^chain input hangs at "input filter 0 drop"/,
+    ],
+    ["a mark put in", "add element inet connector opened { 0x7 }", /^mark 0x00000007 is not of the plan$/],
+    [
+      "a mark taken out",
+      `delete element inet connector opened { ${someMark} }`,
+      /^mark 0x[0-9a-f]{8} is missing$/,
+    ],
     ["the table deleted", "delete table inet connector", /^table inet connector is missing$/],
     ["everything flushed", "flush ruleset", /^table inet connector is missing$/],
   ];
@@ -153,6 +200,17 @@ describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel
     expect(await listing()).toEqual(intact);
     expect(await driftOf(table)).toEqual([]);
     expect(tableWarnings()).toHaveLength(1);
+  });
+
+  test("a set of learned addresses that was made anew in another way is noticed", async () => {
+    const table = host.table();
+    const firewall = firewallOf(planOf([], services), tunnel);
+    await applied(table, firewall);
+    await nft("delete", "set", "inet", "connector", web4.now);
+    await nft("add", "set", "inet", "connector", web4.now, "{ type ipv4_addr; timeout 1s; }");
+    expect(await driftOf(table)).toEqual([`kind of set ${web4.now} is not of the plan`]);
+    await applied(table, firewall);
+    expect(await driftOf(table)).toEqual([]);
   });
 
   test("a rule whose body was changed in place is noticed, comment or none", async () => {
@@ -173,7 +231,7 @@ describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel
     expect(await driftOf(table)).toEqual(["chain from_users has another rule 1"]);
     // Also by an apply that has nothing to do with that chain.
     await applied(table, firewallOf(planOf([peer(1, "sales")], services.slice(1)), tunnel));
-    expect(await nft("list", "chain", "inet", "connector", "from_users")).toContain("169.254.169.254");
+    expect(await nft("list", "chain", "inet", "connector", "from_users")).toContain("169.254.0.0/16");
     expect(tableWarnings().map(({ fields }) => fields["read back"])).toEqual([
       "chain from_users has another rule 1",
     ]);
