@@ -1,11 +1,9 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { TunnelHost } from "../../device/adapters/tunnel.ts";
-import type { Attached } from "../../device/core/attachment.ts";
 import { noTunnel } from "../../device/core/tunnel-plan.ts";
 import { type RunningTunnel, startTunnel, type TunnelOptions } from "../../device/tunnel.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
-import type { Logger } from "../../protocol/node/log.ts";
 import { testLog } from "../support/log.ts";
 import {
   insideOf,
@@ -17,12 +15,11 @@ import {
   TestHosts,
 } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
-import { attachedTo } from "./tunnel-attached.ts";
-import { Host, must, variants } from "./wireguard-hosts.ts";
+import { end } from "./tunnel-attached.ts";
+import { application, tunnelInstance } from "./tunnel-hosts.ts";
+import { must } from "./wireguard-hosts.ts";
 
 const title = noNamespaces === undefined ? "the device's tunnel" : `the device's tunnel (${noNamespaces})`;
-const end = { ipv4: "100.64.0.1", ipv6: "fd01::1" } as const;
-const application = "10.99.0.1";
 
 describe.skipIf(noNamespaces)(title, () => {
   test("opens, and shows itself alive", async () => {
@@ -183,36 +180,12 @@ async function world() {
   };
   // Runs last: whoever watches has let go by then.
   onTestFinished(() => takeDown(options));
-  const first = await instance(hosts, 1, device, log);
-  const second = await instance(hosts, 2, device, log);
+  const first = await tunnelInstance(hosts, 1, device, log);
+  const second = await tunnelInstance(hosts, 2, device, log);
   return { device, verdicts, resolvConf, start, tunnel: start(), first, second };
 }
 
 async function takeDown(options: TunnelOptions): Promise<void> {
   using host = new TunnelHost(options);
   must(await host.apply(noTunnel, undefined));
-}
-
-async function instance(
-  hosts: TestHosts,
-  n: number,
-  device: { readonly namespace: string; readonly key: { readonly publicKey: string } },
-  log: Logger,
-) {
-  const [userspace] = variants;
-  if (userspace === undefined) throw new Error("no variant");
-  const namespace = hosts.add(`instance${n}`);
-  hosts.connect(namespace, [`10.77.${n}.1/24`], device.namespace, [`10.77.${n}.2/24`]);
-  await runIn(namespace, "ip", "address", "add", `${application}/32`, "dev", "lo");
-  const host = await Host.open(userspace, namespace, log);
-  await host.set([], 51_820);
-  await host.route([`${end.ipv4}/32`, `${end.ipv6}/128`], [`10.0.${n}.16/28`, `2001:db8:${n}::/80`]);
-  const allowedIps = [`10.0.${n}.17/32`, `2001:db8:${n}::11/128`];
-  const peer = { publicKey: device.key.publicKey, allowedIps, endpoint: undefined, keepaliveS: 0 };
-  const attachment: Attached = attachedTo(n, {
-    endpoint: `10.77.${n}.1:51820`,
-    wireguardKey: host.key.publicKey,
-    routes: [`${application}/32`],
-  });
-  return { host, attachment, admit: () => host.set([peer], 51_820) };
 }

@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { Server } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { decodeClient, encode } from "../../protocol/codec.ts";
 import { type ClientMessage, type ControllerMessage, proofText } from "../../protocol/messages.ts";
@@ -5,11 +7,18 @@ import { verifyText } from "../../protocol/node/keys.ts";
 import type { Attachment } from "../../protocol/state.ts";
 import { deviceId } from "./fixture.ts";
 
-/** Accepts every proof that is signed rightly, acknowledges everything, and says what the test tells it to. */
-export async function scriptedController() {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, path: "/link" });
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
+/**
+ * Accepts every proof that is signed rightly, acknowledges everything, and says what the test tells it to. It listens on
+ * the machine's loopback, or on a socket that was made elsewhere.
+ */
+export async function scriptedController(listening?: Server) {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http, path: "/link" });
+  await new Promise<void>((resolve) => {
+    if (listening === undefined) http.listen(0, "127.0.0.1", resolve);
+    else http.listen(listening, resolve);
+  });
+  const address = http.address();
   if (typeof address !== "object" || address === null) throw new Error("no port");
   const nonce = "B".repeat(43);
   let heard: ClientMessage[] = [];
@@ -33,7 +42,8 @@ export async function scriptedController() {
     },
     async [Symbol.asyncDispose]() {
       for (const client of server.clients) client.terminate();
-      await new Promise((resolve) => server.close(resolve));
+      server.close();
+      await new Promise((resolve) => http.close(resolve));
     },
   };
   server.on("connection", (socket) => {

@@ -118,6 +118,52 @@ test("a snapshot that names no attachment leaves the held one", () => {
   expect(bench.device.hold.is).toBe("attached");
 });
 
+test("reports what the probe says of the path that carries, and takes it back when another carries", () => {
+  const bench = joined();
+  bench.wants(attached(1));
+  expect(bench.observed().has("path")).toBe(false);
+  bench.give({ kind: "carries", path: attached(1) });
+  expect(bench.observed().has("path")).toBe(false);
+  const sinceMs = 1_700_000_000_000 + bench.nowMs;
+  bench.give({ kind: "verdict", path: attached(1), verdict: "alive" });
+  const { session, instance } = attached(1);
+  expect(bench.observed().get("path")).toEqual({ session, epoch: 1, instance, verdict: "alive", sinceMs });
+  // It moves: what carries is still the old path.
+  bench.wants(attached(2));
+  bench.give({ kind: "verdict", path: attached(1), verdict: "dead" });
+  expect(bench.observed().get("path")).toMatchObject({ epoch: 1, verdict: "dead" });
+  expect(bench.observed().get("held")).toMatchObject({ epoch: 2 });
+  bench.give({ kind: "carries", path: attached(2) });
+  expect(bench.observed().has("path")).toBe(false);
+});
+
+test("a verdict of while the link was away is said on the next one", () => {
+  const bench = joined();
+  bench.wants(attached(1));
+  bench.closes(1006);
+  bench.give({ kind: "verdict", path: attached(1), verdict: "dead" });
+  bench.wait();
+  bench.links();
+  expect(bench.observed().get("path")).toMatchObject({ verdict: "dead" });
+});
+
+test("leads the tunnel where it is attached: from the start, at each move, and nowhere after a logout", () => {
+  const before = joined();
+  before.wants(attached(1));
+  const leads = (bench: Bench) =>
+    bench.done.flatMap((effect) => (effect.do === "lead" ? [effect.to?.epoch ?? "nowhere"] : []));
+  const bench = new Bench({ saved: before.saved });
+  expect(leads(bench)).toEqual([1]);
+  bench.links();
+  bench.wants(attached(2));
+  bench.give({ kind: "wants", wants: "detached" });
+  expect(leads(bench)).toEqual([1, 2, "nowhere"]);
+  expect(leads(new Bench({ saved: before.saved, wants: "detached" }))).toEqual(["nowhere"]);
+  bench.give({ kind: "wants", wants: "attached" });
+  bench.wants({ state: "waiting", code: "placement.no-instance" });
+  expect(leads(bench).at(-1)).toBe("nowhere");
+});
+
 test("ignores an attachment from before the last move, and says again what it holds", () => {
   const bench = joined();
   bench.wants(attached(3));

@@ -123,15 +123,46 @@ test("a state directory that cannot be made, and a CA file that is not there, en
   expect(untrusting.output()).toContain('"file":"/nowhere.pem"');
 });
 
+test("options of the tunnel that cannot be are named", async () => {
+  using folder = temporaryFolder();
+  const wrong = [
+    { args: ["--interface", "sixteen-letters1"], said: "--interface takes at most 15" },
+    { args: ["--interface", "a/b"], said: "--interface takes at most 15" },
+    { args: ["--names", "file:resolv.conf"], said: "--names takes auto, resolvectl, none or file:/" },
+    { args: ["--tunnel", "maybe"], said: "Choices" },
+  ];
+  for (const { args, said } of wrong) {
+    const device = startDevice(folder.path, "https://127.0.0.1:1", ...args);
+    expect(await device.ended).toBe(64);
+    expect(device.output()).toContain(said);
+  }
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "without CAP_NET_ADMIN: no tunnel and why; where it must be on, that is the end",
+  async () => {
+    using folder = temporaryFolder();
+    const options = ["run", "--controller", "https://127.0.0.1:1", "--state-dir", join(folder.path, "state")];
+    const without = ["setpriv", "--bounding-set", "-net_admin"];
+    const must = start([...options, "--tunnel", "on"], without);
+    expect(await must.ended).toBe(78);
+    expect(must.output()).toContain('"code":"tunnel.not-permitted"');
+    const may = start(options, without);
+    await until("told", () => may.output().includes('"code":"tunnel.not-permitted"'));
+    expect(may.child.exitCode).toBeNull();
+    expect((await run("status", folder.path)).output).toContain("tunnel.not-permitted");
+  },
+);
+
 interface Device {
   wants: string;
 }
 
 const script = join(import.meta.dirname, "..", "..", "device", "main.ts");
 
-function startDevice(folder: string, controller: string) {
+function startDevice(folder: string, controller: string, ...more: string[]) {
   const flags = ["--state-dir", join(folder, "state"), "--code-file", join(folder, "code")];
-  return start(["run", "--controller", controller, "--name", "laptop", "--tunnel", "off", ...flags]);
+  return start(["run", "--controller", controller, "--name", "laptop", "--tunnel", "off", ...flags, ...more]);
 }
 
 async function run(command: string, folder: string) {
@@ -140,8 +171,9 @@ async function run(command: string, folder: string) {
   return { code, output: process.output() };
 }
 
-function start(args: string[]) {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+function start(args: string[], before: string[] = []) {
+  const [file = "", ...rest] = [...before, process.execPath, script, ...args];
+  const child = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   let output = "";
   const keep = (chunk: Buffer) => {
