@@ -39,6 +39,12 @@ export function parsePrefix(text: string): Result<Prefix> {
   return success({ family, length, first, text: canonical });
 }
 
+/** The prefix of this length that holds an address. */
+export function prefixAround(family: Family, address: bigint, length: number): Prefix {
+  const first = address - (address % (1n << BigInt(bitsOf[family] - length)));
+  return { family, length, first, text: `${addressText4or6(family, first)}/${length}` };
+}
+
 /** Whether AWS could assign this prefix: /28 or /80. Undefined when it could, else the failure that says so. */
 export function awsLengthProblem(prefix: Prefix): Failure | undefined {
   const wanted = awsPrefixLength[prefix.family];
