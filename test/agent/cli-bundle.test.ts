@@ -6,7 +6,7 @@ import { IdentityFile } from "../../agent/adapters/identity-file.ts";
 import { startSocketServer } from "../../agent/adapters/socket-server.ts";
 import { Anonymiser, redact } from "../../agent/cli/bundle/redact.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { active, connector, fakeAgent, silent } from "./cli-fixture.ts";
+import { active, connector, fakeAgent, noDataPath, silent } from "./cli-fixture.ts";
 
 const otp = "K7QF-otp-2NDX";
 
@@ -34,6 +34,7 @@ async function bundle(folder: string, args: readonly string[] = [], socket = joi
   const at = (name: string) => join(folder, name);
   const files = ["--parameters", at("enroll.yaml"), "--state-dir", at("state"), "--out", at("bundle.tar.gz")];
   const env = {
+    ...noDataPath,
     NO_COLOR: "1",
     CONNECTOR_INTERFACE: "imds",
     AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:1",

@@ -15,7 +15,7 @@ import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
 import { start as startImds } from "../lab/imds-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { connector, silent } from "./cli-fixture.ts";
+import { connector, noDataPath, silent } from "./cli-fixture.ts";
 
 const main = join(import.meta.dirname, "../../agent/cli/main.ts");
 const authority = await createAuthority();
@@ -56,7 +56,12 @@ async function host(options: { date?: string; parameters?: Record<string, string
       .map(([name, value]) => `${name}: ${value}\n`)
       .join(""),
   );
-  const env = { NO_COLOR: "1", CONNECTOR_INTERFACE: "imds", AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url };
+  const env = {
+    ...noDataPath,
+    NO_COLOR: "1",
+    CONNECTOR_INTERFACE: "imds",
+    AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url,
+  };
   return {
     folder: folder.path,
     stateDir: at("state"),
@@ -250,6 +255,7 @@ test("the command ends even where somebody keeps the metadata connection open", 
   }).listen(0, "127.0.0.1");
   await once(proxy, "listening");
   const env = {
+    ...noDataPath,
     AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
   };
   const args = [main, "check", "--parameters", join(folder.path, "none"), "--state-dir", folder.path];

@@ -7,6 +7,9 @@ import type { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "..
 
 export const silent = pino({ level: "silent" });
 
+/** The machine that runs the tests is no instance: `check` leaves its kernel alone. */
+export const noDataPath = { CONNECTOR_DATAPATH: "record" } as const;
+
 /** Noon of a fixed day: everything in the fixed views is counted from here. */
 export const nowMs = Date.UTC(2026, 10, 22, 12, 0, 0);
 const [second, minute, hour] = [1000, 60_000, 3_600_000];

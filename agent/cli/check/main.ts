@@ -6,12 +6,16 @@ import type { Environment, Parameters } from "../../core/parameters.ts";
 import type { Report } from "../page.ts";
 import { judgeClock, lookAtClock } from "./clock.ts";
 import { judgeController, walkToController } from "./controller.ts";
+import { type DataPathHost, judgeDataPath, lookAtDataPath } from "./datapath/main.ts";
 import { isEnrolled, judgeIdentity, lookAtIdentity } from "./identity.ts";
 import { type Line, skip } from "./line.ts";
 import { judgeMetadata } from "./metadata.ts";
 import { judgeParameters, readCa } from "./parameters.ts";
 import { checkReport } from "./report.ts";
 import { judgeOtp, judgeStateFolder, lookAtFile, lookAtFolder } from "./state.ts";
+
+/** What an agent without parameters would listen at. */
+const wireguardPort = 51820;
 
 export interface Host {
   readonly parameters: string;
@@ -28,8 +32,16 @@ export async function checkHost({ parameters: path, stateDir, env }: Host): Prom
   const parameters = result.ok ? result.value : undefined;
   const { ca, lines: caLines } = readCa(parameters?.caFile);
   const identity = lookAtIdentity(stateDir);
-  const [metadata, controller, clock] = await Promise.all([
-    lookAtMetadata(parameters, env),
+  const [{ metadata, dataPath }, controller, clock] = await Promise.all([
+    lookAtMetadata(parameters, env).then(async (metadata) => {
+      const host = {
+        ip: parameters?.ip,
+        wireguardPort: parameters?.wireguardPort ?? wireguardPort,
+        stateDir,
+        reading: metadata.reading,
+      };
+      return { metadata, dataPath: await linesOfDataPath(host, env) };
+    }),
     parameters === undefined ? undefined : walkToController(parameters.controller, ca),
     lookAtClock(),
   ]);
@@ -44,6 +56,7 @@ export async function checkHost({ parameters: path, stateDir, env }: Host): Prom
     ...caLines,
     ...(controller === undefined ? noController() : judgeController(controller, Date.now())),
     ...judgeClock(clock, controller?.http),
+    ...dataPath,
   ]);
 }
 
@@ -52,6 +65,13 @@ async function lookAtMetadata(parameters: Parameters | undefined, env: Environme
   const reading = await imds.readPrefixes();
   const id = reading.is === "known" ? await imds.get("meta-data/instance-id") : undefined;
   return { reading, ec2InstanceId: id?.ok ? id.value : undefined };
+}
+
+async function linesOfDataPath(host: DataPathHost, env: Environment): Promise<Line[]> {
+  if (env.CONNECTOR_DATAPATH === "record") {
+    return [skip("data path", "not looked at: CONNECTOR_DATAPATH=record, the agent leaves the kernel alone")];
+  }
+  return judgeDataPath(await lookAtDataPath(host), host);
 }
 
 function noController(): Line[] {
