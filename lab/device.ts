@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { TunnelFile, type TunnelStatus } from "../device/adapters/tunnel-file.ts";
 import type { DeviceSite } from "./place.ts";
 import type { DevicePlan } from "./plan.ts";
 import { Process, type ProcessOptions } from "./process.ts";
@@ -12,6 +13,8 @@ export interface LabDevice {
   readonly folder: string;
   readonly stateFolder: string;
   readonly codeFile: string;
+  /** What it says of its tunnel; undefined where it has none. */
+  readonly tunnel: (() => TunnelStatus | undefined) | undefined;
 }
 
 export interface DeviceOptions {
@@ -20,17 +23,15 @@ export interface DeviceOptions {
   readonly folder: string;
   readonly controllerUrl: string;
   readonly caFile: string;
-  readonly code: string;
   readonly onExit?: ProcessOptions["onExit"];
 }
 
-/** A user's device that was handed its join code. */
+/** A user's device, which waits for its join code. */
 export function startDevice(options: DeviceOptions): LabDevice {
-  const { plan, site, folder, code } = options;
+  const { plan, site, folder } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const stateFolder = join(folder, "state");
   const codeFile = join(folder, "join.code");
-  writeFileSync(codeFile, code, { mode: 0o600 });
   const link = ["--controller", options.controllerUrl, "--ca-file", options.caFile];
   const files = ["--state-dir", stateFolder, "--code-file", codeFile];
   const process = new Process({
@@ -41,5 +42,12 @@ export function startDevice(options: DeviceOptions): LabDevice {
     ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
   });
   process.start();
-  return { plan, site, process, folder, stateFolder, codeFile };
+  const file = new TunnelFile(stateFolder);
+  const tunnel = site.host === undefined ? undefined : () => file.read()?.tunnel;
+  return { plan, site, process, folder, stateFolder, codeFile, tunnel };
+}
+
+/** It looks for the code twice a second, and keeps it no longer than it needs it. */
+export function handCode({ codeFile }: LabDevice, code: string): void {
+  writeFileSync(codeFile, code, { mode: 0o600 });
 }

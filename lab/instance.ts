@@ -23,33 +23,49 @@ export interface LabInstance {
   readonly socket: string;
 }
 
-export interface InstanceOptions {
+export interface MachineOptions {
   readonly plan: InstancePlan;
   readonly place: Place;
-  readonly folder: string;
   readonly signer: RegionSigner;
+  /** What is to differ from the nth instance of the lab's VPC. */
+  readonly ec2?: Partial<Instance>;
+}
+
+/** An instance on which no agent runs yet: its interface has its prefixes, its metadata service answers. */
+export interface Machine {
+  readonly name: string;
+  readonly plan: InstancePlan;
+  readonly ec2: Instance;
+  readonly site: InstanceSite;
+}
+
+export async function makeMachine({ plan, place, signer, ec2: over }: MachineOptions): Promise<Machine> {
+  const ec2 = instanceNumbered(plan.ordinal, { pendingTime: pendingTime(), ...over });
+  const service = await startImds({ instance: ec2, signer });
+  for (const prefix of prefixesOf(plan)) service.assignPrefix(prefix);
+  const name = `agent-${plan.ordinal}`;
+  return { name, plan, ec2, site: await place.addInstance(name, service) };
+}
+
+export interface InstanceOptions {
+  readonly machine: Machine;
+  readonly folder: string;
   readonly controllerUrl: string;
   readonly caFile: string;
   readonly otp: string;
   /** A cron expression. */
   readonly prefixSchedule: string;
-  /** What is to differ from the nth instance of the lab's VPC. */
-  readonly ec2?: Partial<Instance>;
   /** Added to the environment of its agent. */
   readonly env?: Readonly<Record<string, string>>;
   readonly onExit?: ProcessOptions["onExit"];
 }
 
-/** Launches it as AWS and cloud-init would leave it: prefixes assigned, parameters and OTP in files, agent started. */
-export async function launchInstance(options: InstanceOptions): Promise<LabInstance> {
-  const { plan, folder, signer } = options;
+/** Boots it as cloud-init would leave it: parameters and OTP in files, agent started. */
+export function startInstance(options: InstanceOptions): LabInstance {
+  const { machine, folder } = options;
+  const { name, plan, ec2, site } = machine;
   const stateFolder = join(folder, "state");
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
-  const ec2 = instanceNumbered(plan.ordinal, { pendingTime: pendingTime(), ...options.ec2 });
-  const service = await startImds({ instance: ec2, signer });
-  for (const prefix of prefixesOf(plan)) service.assignPrefix(prefix);
-  const name = `agent-${plan.ordinal}`;
-  const site = await options.place.addInstance(name, service);
   const otpFile = join(folder, "connector.otp");
   writeFileSync(otpFile, options.otp, { mode: 0o600 });
   const parametersFile = join(folder, "enroll.yaml");

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import type { DeviceView, InstanceView } from "../controller/core/views.ts";
 import { createRegionSigner, type RegionSigner } from "./certificates.ts";
 import { type LabController, startController } from "./controller.ts";
-import { type LabDevice, startDevice } from "./device.ts";
+import { handCode, type LabDevice, startDevice } from "./device.ts";
 import type { Instance } from "./imds/instance.ts";
-import { type LabInstance, launchInstance } from "./instance.ts";
+import { type LabInstance, type Machine, makeMachine, startInstance } from "./instance.ts";
 import { loopbackPlace } from "./loopback.ts";
 import type { Place, Site } from "./place.ts";
-import { connectorName, type DevicePlan, groups, planInstances } from "./plan.ts";
+import { connectorName, type DevicePlan, groups, type InstancePlan, planInstances } from "./plan.ts";
 import type { Process } from "./process.ts";
 import { type Lack, lacks } from "./readiness.ts";
 import { dns, resources } from "./services.ts";
@@ -50,6 +50,8 @@ export class Lab implements AsyncDisposable {
   /** Every one-time password and join code that was made: what no log may hold. */
   readonly secrets: string[] = [];
   readonly #options: LabOptions;
+  // BOUNDED: one for each instance, 64.
+  readonly #machines = new Map<number, Promise<Machine>>();
   readonly #stopping = new AbortController();
 
   private constructor(options: LabOptions, place: Place, signer: RegionSigner, controller: LabController) {
@@ -88,24 +90,35 @@ export class Lab implements AsyncDisposable {
     return this.members.map(({ process }) => process);
   }
 
+  /** Makes the machine of an instance ahead of its launch. */
+  prepare(plan: InstancePlan, over: LaunchOptions = {}): Promise<Machine> {
+    const { signer = this.signer, ec2 } = over;
+    const machine = makeMachine({ plan, place: this.place, signer, ...(ec2 === undefined ? {} : { ec2 }) });
+    // Told to whoever launches it.
+    machine.catch(() => {});
+    this.#machines.set(plan.ordinal, machine);
+    return machine;
+  }
+
   /** Launches the next instance: creates its OTP, assigns its prefixes, starts its agent. */
   async launch(
     plan = planInstances(this.instances.length + 1).at(-1),
     over: LaunchOptions = {},
   ): Promise<LabInstance> {
     if (plan === undefined) throw new RangeError("no plan for the instance");
-    const instance = await launchInstance({
-      plan,
-      place: this.place,
+    const [machine, otp] = await Promise.all([
+      this.#machines.get(plan.ordinal) ?? this.prepare(plan, over),
+      over.otp ?? this.createOtp(),
+    ]);
+    const instance = startInstance({
+      machine,
       folder: join(this.folder, `instance-${plan.ordinal}`),
-      signer: over.signer ?? this.signer,
       controllerUrl: this.controller.site.url,
       caFile: this.controller.caFile,
       prefixSchedule: this.#options.prefixSchedule ?? "*/5 * * * * *",
-      otp: over.otp ?? (await this.createOtp()),
-      ...(over.ec2 === undefined ? {} : { ec2: over.ec2 }),
+      otp,
       ...(over.env === undefined ? {} : { env: over.env }),
-      onExit: teller(this.#options.say, `agent-${plan.ordinal}`),
+      onExit: teller(this.#options.say, machine.name),
     });
     this.instances.push(instance);
     return instance;
@@ -118,23 +131,22 @@ export class Lab implements AsyncDisposable {
     return secret;
   }
 
-  async addDevice(plan: DevicePlan): Promise<LabDevice> {
-    const { user, group } = plan;
-    const [{ secret }, site] = await Promise.all([
-      this.controller.admin.call("deviceCode.create", { body: { user, group } }),
-      this.place.addDevice(plan.name),
-    ]);
-    this.secrets.push(secret);
+  /** Starts a user's device, and hands it a join code when it may come in. */
+  async addDevice(plan: DevicePlan, mayJoin: Promise<unknown> = Promise.resolve()): Promise<LabDevice> {
     const device = startDevice({
       plan,
-      site,
+      site: await this.place.addDevice(plan.name),
       folder: join(this.folder, "devices", plan.name),
       controllerUrl: this.controller.site.url,
       caFile: this.controller.caFile,
-      code: secret,
       onExit: teller(this.#options.say, plan.name),
     });
     this.devices.push(device);
+    await mayJoin;
+    const { user, group } = plan;
+    const { secret } = await this.controller.admin.call("deviceCode.create", { body: { user, group } });
+    this.secrets.push(secret);
+    handCode(device, secret);
     return device;
   }
 
@@ -162,6 +174,11 @@ export class Lab implements AsyncDisposable {
     return (await this.controller.admin.call("device.list", { query: { limit: 1000 } })).items;
   }
 
+  /** Whether all instances that were launched are Active. */
+  async areInstancesActive(): Promise<boolean> {
+    return lacks({ instances: this.instances, devices: [] }, await this.listInstances(), []).length === 0;
+  }
+
   /** What keeps the lab from carrying all its traffic; empty when nothing does. */
   async lacks(): Promise<Lack[]> {
     const [instances, devices] = await Promise.all([this.listInstances(), this.listDevices()]);
@@ -175,7 +192,9 @@ export class Lab implements AsyncDisposable {
     await Promise.all(members);
     await this.controller.process.stop(stopWithinMs);
     await this.place[Symbol.asyncDispose]();
-    await Promise.all(this.instances.map(({ imds }) => imds[Symbol.asyncDispose]()));
+    const machines = await Promise.allSettled(this.#machines.values());
+    const made = machines.flatMap((machine) => (machine.status === "fulfilled" ? machine.value : []));
+    await Promise.all(made.map(({ site }) => site.imds[Symbol.asyncDispose]()));
   }
 
   async #createConnector(): Promise<void> {

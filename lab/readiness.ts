@@ -1,4 +1,5 @@
-import type { DeviceView, InstanceView } from "../controller/core/views.ts";
+import type { DeviceView, InstanceView, SessionView } from "../controller/core/views.ts";
+import type { TunnelStatus } from "../device/adapters/tunnel-file.ts";
 
 /** One thing that is missing before the whole lab carries traffic, and the process that should have done it. */
 export interface Lack {
@@ -11,7 +12,11 @@ interface Wanted {
     readonly ec2: { readonly instanceId: string };
     readonly process: { readonly name: string };
   }[];
-  readonly devices: readonly { readonly process: { readonly name: string } }[];
+  readonly devices: readonly {
+    readonly process: { readonly name: string };
+    /** What the device says of its tunnel, where it has one. */
+    readonly tunnel: (() => TunnelStatus | undefined) | undefined;
+  }[];
 }
 
 /** Compares what was started with what the controller shows. Pure. */
@@ -27,10 +32,10 @@ export function lacks(
       process: process.name,
       text: whyInactive(ec2.instanceId, instanceById.get(ec2.instanceId)),
     })),
-    ...wanted.devices.map(({ process }) => ({
-      process: process.name,
-      text: whyDetached(process.name, deviceByName.get(process.name)),
-    })),
+    ...wanted.devices.map(({ process: { name }, tunnel }) => {
+      const view = deviceByName.get(name);
+      return { process: name, text: whyDetached(name, view) ?? (tunnel && whyAside(name, view, tunnel())) };
+    }),
   ].filter((lack): lack is Lack => lack.text !== undefined);
 }
 
@@ -55,4 +60,26 @@ function whyDetached(name: string, view: DeviceView | undefined): string | undef
     case "waiting":
       return `device ${name} waits for an instance: ${session.code}`;
   }
+}
+
+function whyAside(
+  name: string,
+  view: DeviceView | undefined,
+  tunnel: TunnelStatus | undefined,
+): string | undefined {
+  switch (tunnel?.state) {
+    case undefined:
+      return `device ${name} does not say what its tunnel does`;
+    case "off":
+      return `device ${name} has its tunnel off${tunnel.why === null ? "" : `: ${tunnel.why}`}`;
+    case "on":
+      if (isOf(tunnel.path, view?.session)) return undefined;
+      return `the tunnel of device ${name} does not carry its session${tunnel.problem === null ? "" : `: ${tunnel.problem.text}`}`;
+  }
+}
+
+type Path = Extract<TunnelStatus, { state: "on" }>["path"];
+
+function isOf(path: Path, session: SessionView | null | undefined): boolean {
+  return path !== null && path.session === session?.id && path.epoch === session.epoch;
 }

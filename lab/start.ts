@@ -15,22 +15,30 @@ export async function startLab(
   const lab = await Lab.start(options);
   const goOnAtMs = performance.now() + patienceMs;
   const patience = () => Math.max(0, goOnAtMs - performance.now());
+  const mayJoin = Promise.withResolvers<void>();
   try {
-    for (const plan of planInstances(options.instances ?? 3)) {
+    const plans = planInstances(options.instances ?? 3);
+    for (const plan of plans) lab.prepare(plan);
+    // Users have switched them on, and wait to be let in: a device takes longer to start than to join.
+    const devices = Promise.all(
+      planDevices(options.devices ?? 10).map((plan) => lab.addDevice(plan, mayJoin.promise)),
+    );
+    devices.catch(() => {});
+    for (const plan of plans) {
       signal?.throwIfAborted();
       // One after the other, so that the nth instance gets the nth name.
       const instance = await lab.launch(plan);
       await Promise.race([configure(lab, instance, options), sleep(patience(), undefined, { ref: false })]);
     }
     // An instance that is Active before the others would get all the devices that wait.
-    const isActive = async () => (await lab.lacks()).length === 0;
-    await waitFor("all instances to be Active", patience(), isActive, signal).catch(() => {});
+    const areActive = () => lab.areInstancesActive();
+    await waitFor("all instances to be Active", patience(), areActive, signal).catch(() => {});
     signal?.throwIfAborted();
-    const devices = planDevices(options.devices ?? 10).map((plan) => lab.addDevice(plan));
-    await Promise.all(devices);
-    say(`${devices.length} devices started with their join codes`);
+    mayJoin.resolve();
+    say(`${(await devices).length} devices were handed their join codes`);
     return lab;
   } catch (error) {
+    mayJoin.reject(error);
     await lab[Symbol.asyncDispose]();
     throw error;
   }

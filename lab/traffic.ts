@@ -38,6 +38,7 @@ export interface TrafficView {
 /** BOUNDED: devices that are let ask; each is a process, and no screen shows more. */
 const askingMax = 16;
 const roundMs = 1_000;
+const answerWithinMs = 2_000;
 
 /** What flows in the lab: the agents tell bytes, and the devices, which are let ask a name once a second, who they are seen as. */
 export class Traffic implements AsyncDisposable {
@@ -114,7 +115,7 @@ function askingOf({ site: { host } }: LabDevice): Asking[] {
   let isAsking = false;
   const ask = async (over: 4 | 6) => {
     isAsking = true;
-    told[over] = await asker.ask(web(over));
+    told[over] = await asker.ask(web(over, answerWithinMs));
     isAsking = false;
   };
   const next = () => {

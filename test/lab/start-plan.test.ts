@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { DeviceView, InstanceView } from "../../controller/core/views.ts";
+import type { TunnelStatus } from "../../device/adapters/tunnel-file.ts";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
 import { PrefixTimeline } from "../../lab/imds/prefixes.ts";
 import { groups, planDevices, planInstances, prefixesOf } from "../../lab/plan.ts";
@@ -31,8 +32,15 @@ test("ten devices are of two groups and have names of their own", () => {
 test("says what is missing, and whose process should have done it", () => {
   const wanted = {
     instances: [1, 2, 3].map((n) => ({ ec2: instanceNumbered(n), process: { name: `agent-${n}` } })),
-    devices: ["a", "b", "c", "d"].map((name) => ({ process: { name } })),
+    devices: [
+      ...["a", "b", "c", "d"].map((name) => ({ process: { name }, tunnel: undefined })),
+      { process: { name: "e" }, tunnel: () => tunnelOf("e") },
+      { process: { name: "f" }, tunnel: () => tunnelOf("another") },
+      { process: { name: "g" }, tunnel: () => undefined },
+    ],
   };
+  const tunnelOf = (session: string) =>
+    ({ state: "on", path: { session, epoch: 1 }, problem: null }) as unknown as TunnelStatus;
   const condition = { code: "pool.none", severity: "warning", sinceMs: 0, text: "No pool", hint: "" };
   const instances = [
     { providerInstanceId: instanceNumbered(1).instanceId, name: "con-1", status: "Active", conditions: [] },
@@ -47,6 +55,7 @@ test("says what is missing, and whose process should have done it", () => {
     { name: "a", session: { state: "attached" } },
     { name: "b", session: { state: "waiting", code: "placement.no-instance" } },
     { name: "c", session: null },
+    ...["e", "f", "g"].map((name) => ({ name, session: { state: "attached", id: name, epoch: 1 } })),
   ] as unknown as DeviceView[];
   expect(lacks(wanted, instances, devices)).toEqual([
     { process: "agent-2", text: "instance con-2 is Online, not Active\n    pool.none: No pool" },
@@ -54,5 +63,7 @@ test("says what is missing, and whose process should have done it", () => {
     { process: "b", text: "device b waits for an instance: placement.no-instance" },
     { process: "c", text: "device c has no session" },
     { process: "d", text: "device d has not joined" },
+    { process: "f", text: "the tunnel of device f does not carry its session" },
+    { process: "g", text: "device g does not say what its tunnel does" },
   ]);
 });
