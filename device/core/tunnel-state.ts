@@ -11,11 +11,13 @@ export type TunnelState =
   | { readonly kind: "moving"; readonly from: Attached; readonly to: Attached; readonly trial: Trial };
 
 export interface Trial {
-  /** Handshakes begun. */
+  /** Handshakes begun again. */
   readonly attempt: number;
-  /** When the next one begins, if this one leads to nothing. */
-  readonly againAtMs: number;
+  /** When the next one begins, if this one leads to nothing; undefined until the host has begun this one. */
+  readonly againAtMs: number | undefined;
 }
+
+const firstTrial: Trial = { attempt: 0, againAtMs: undefined };
 
 /**
  * A handshake takes a round trip. WireGuard repeats one after 5 s only, and the instance may know the device a moment
@@ -29,13 +31,8 @@ export function pathOf({ session, epoch }: Attached): string {
 }
 
 /** The state that leads to `to`. A path that was found dead is not kept. */
-export function onTheWay(
-  state: TunnelState,
-  to: Attached,
-  dead: string | undefined,
-  now: Instant,
-): TunnelState {
-  const trial = firstTrial(now);
+export function onTheWay(state: TunnelState, to: Attached, dead: string | undefined): TunnelState {
+  const trial = firstTrial;
   switch (state.kind) {
     case "down":
       return { kind: "opening", to, trial };
@@ -55,20 +52,17 @@ export function onTheWay(
 
 /**
  * The state after the path `dead` was found dead. With nothing left to keep, the traffic goes where it is wanted, whether
- * that has answered or not; where nothing else is wanted, the same instance is asked afresh: one that has started again
- * has forgotten the keys, and WireGuard by itself notices after 15 s.
+ * that has answered or not; where nothing else is wanted, the same instance is tried anew.
  */
-export function afterDeath(state: TunnelState, dead: string, now: Instant): TunnelState {
+export function afterDeath(state: TunnelState, dead: string): TunnelState {
   switch (state.kind) {
     case "down":
     case "opening":
       return state;
     case "up":
-      if (pathOf(state.on) !== dead) return state;
-      return { kind: "opening", to: state.on, trial: { attempt: 0, againAtMs: now.monotonicMs } };
+      return pathOf(state.on) === dead ? { kind: "opening", to: state.on, trial: firstTrial } : state;
     case "moving":
-      if (pathOf(state.from) !== dead) return state;
-      return { kind: "opening", to: state.to, trial: firstTrial(now) };
+      return pathOf(state.from) === dead ? { kind: "opening", to: state.to, trial: firstTrial } : state;
   }
 }
 
@@ -86,15 +80,12 @@ export function carrierOf(state: TunnelState): Attached | undefined {
   }
 }
 
-/** The trial after the next handshake has begun. */
-export function nextTrial({ attempt }: Trial, now: Instant): Trial {
-  const slower = Math.min(Math.max(0, attempt - attempts.quick), 16);
+/** The trial from the moment on in which its handshake has begun. */
+export function begun(trial: Trial, now: Instant): Trial {
+  if (trial.againAtMs !== undefined) return trial;
+  const slower = Math.min(Math.max(0, trial.attempt - attempts.quick), 16);
   const waitMs = Math.min(attempts.maxMs, attempts.minMs * 2 ** slower);
-  return { attempt: attempt + 1, againAtMs: now.monotonicMs + waitMs };
-}
-
-function firstTrial(now: Instant): Trial {
-  return { attempt: 0, againAtMs: now.monotonicMs + attempts.minMs };
+  return { ...trial, againAtMs: now.monotonicMs + waitMs };
 }
 
 /**

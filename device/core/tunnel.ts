@@ -4,7 +4,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { Attached } from "./attachment.ts";
 import type { Verdict } from "./probe.ts";
 import { type InstanceEnd, noTunnel, type TunnelPlan, tunnelPlan } from "./tunnel-plan.ts";
-import { afterDeath, carrierOf, nextTrial, onTheWay, pathOf, type TunnelState } from "./tunnel-state.ts";
+import { afterDeath, begun, carrierOf, onTheWay, pathOf, type TunnelState } from "./tunnel-state.ts";
 
 export type TunnelInput =
   /** The attachment the device holds, or none. */
@@ -42,6 +42,7 @@ export type TunnelEffect =
 /** Often while an answer is likely: reading the kernel's WireGuard is a command each time. */
 const look = { everyMs: 20, laterEveryMs: 250, quickAttempts: 8 } as const;
 const retry = { minMs: 250, maxMs: 8_000 } as const;
+const look0 = { effectId: undefined, atMs: 0, isFirst: true } as const;
 /** What others changed (routes, a resolv.conf that a DHCP client wrote anew) is found by applying the plan again. */
 const applyAgain = { everyMs: 30_000, namesEveryMs: 5_000 } as const;
 
@@ -68,7 +69,10 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   /** When the plan is applied again though nothing is known to have changed. */
   #againAtMs: number | undefined;
   #problem: string | undefined;
-  #look: { readonly effectId: number | undefined; readonly atMs: number } = { effectId: undefined, atMs: 0 };
+  /** The peer that is to begin anew, until it has. */
+  #afresh: string | undefined;
+  /** `isFirst`: not looked yet since the host was brought to the plan. */
+  #look: { readonly effectId: number | undefined; readonly atMs: number; readonly isFirst: boolean } = look0;
 
   constructor(end: InstanceEnd) {
     this.#end = end;
@@ -91,14 +95,14 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     if (this.#applying !== undefined) return undefined;
     if (this.#changed) return this.#retryAtMs ?? 0;
     if (!("trial" in this.#state)) return this.#againAtMs;
-    const lookAtMs = this.#look.effectId === undefined ? this.#look.atMs : undefined;
-    return earliest(this.#againAtMs, this.#state.trial.againAtMs, lookAtMs);
+    if (this.#look.effectId !== undefined) return this.#againAtMs;
+    return earliest(this.#againAtMs, this.#state.trial.againAtMs, this.#look.atMs);
   }
 
   #take(input: TunnelInput, now: Instant): readonly TunnelEffect[] {
     switch (input.kind) {
       case "want":
-        this.#want(input.attachment, now);
+        this.#want(input.attachment);
         return [];
       case "outside":
         this.#goOutside(input.addresses);
@@ -111,7 +115,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
         this.#looked(input.isDone, now);
         return [];
       case "verdict":
-        this.#judged(input.path, input.verdict, now);
+        this.#judged(input.path, input.verdict);
         return [];
       case "changed":
         this.#changed = true;
@@ -121,11 +125,11 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     }
   }
 
-  #want(to: Attached | undefined, now: Instant): void {
+  #want(to: Attached | undefined): void {
     if (to === undefined && this.#state.kind === "down" && this.#isTold) return;
     this.#isTold = true;
     this.#retryAtMs = undefined;
-    this.#become(to === undefined ? { kind: "down" } : onTheWay(this.#state, to, this.#dead, now));
+    this.#become(to === undefined ? { kind: "down" } : onTheWay(this.#state, to, this.#dead));
   }
 
   #goOutside(addresses: readonly string[]): void {
@@ -140,21 +144,32 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     if (!("trial" in this.#state)) return;
     const { to, trial } = this.#state;
     const everyMs = trial.attempt <= look.quickAttempts ? look.everyMs : look.laterEveryMs;
-    this.#look = { effectId: undefined, atMs: now.monotonicMs + everyMs };
+    this.#look = { effectId: undefined, atMs: now.monotonicMs + everyMs, isFirst: false };
     if (isDone) this.#become({ kind: "up", on: to });
   }
 
-  #judged(path: string, verdict: Verdict, now: Instant): void {
+  #judged(path: string, verdict: Verdict): void {
+    const state = this.#state;
     this.#dead = verdict === "dead" ? path : undefined;
-    if (this.#dead === undefined) return;
-    const next = afterDeath(this.#state, this.#dead, now);
-    if (next !== this.#state) this.#become(next);
+    switch (verdict) {
+      case "alive":
+        // What has answered works, whoever notices first.
+        if (state.kind === "opening" && pathOf(state.to) === path) this.#become({ kind: "up", on: state.to });
+        return;
+      case "dead": {
+        const next = afterDeath(state, path);
+        if (next === state) return;
+        this.#become(next);
+        // An instance that has started again has forgotten the keys, and WireGuard by itself notices after 15 s.
+        if (state.kind === "up") this.#afresh = state.on.wireguardKey;
+      }
+    }
   }
 
   #become(next: TunnelState): void {
     this.#state = next;
     this.#changed = true;
-    this.#look = { effectId: undefined, atMs: 0 };
+    this.#afresh = undefined;
   }
 
   #applied(carrier: Attached | undefined, result: Result<Applied>, now: Instant): readonly TunnelEffect[] {
@@ -168,6 +183,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     }
     this.#failures = 0;
     this.#retryAtMs = undefined;
+    if (!this.#changed) this.#begun(now);
     const { names } = result.value;
     const againInMs = names === undefined ? applyAgain.everyMs : applyAgain.namesEveryMs;
     this.#againAtMs = carrier === undefined ? undefined : now.monotonicMs + againInMs;
@@ -175,6 +191,12 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#carrier = carrier;
     const isSame = (before && pathOf(before)) === (carrier && pathOf(carrier));
     return [...(isSame ? [] : [{ do: "carries", path: carrier } as const]), ...this.#tell(names)];
+  }
+
+  /** A trial's time runs from here, not from the wish: bringing a slow host to the plan may take longer than a trial. */
+  #begun(now: Instant): void {
+    this.#afresh = undefined;
+    if ("trial" in this.#state) this.#state = { ...this.#state, trial: begun(this.#state.trial, now) };
   }
 
   /** What stays wrong is said once; numbers in it may change with every try. */
@@ -187,8 +209,8 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
 
   #next(now: Instant): readonly TunnelEffect[] {
     if (this.#applying !== undefined) return [];
-    if (this.#changed) return (this.#retryAtMs ?? 0) <= now.monotonicMs ? [this.#apply(undefined)] : [];
-    if (this.#againAtMs !== undefined && this.#againAtMs <= now.monotonicMs) return [this.#apply(undefined)];
+    if (this.#changed) return (this.#retryAtMs ?? 0) <= now.monotonicMs ? [this.#apply()] : [];
+    if (this.#againAtMs !== undefined && this.#againAtMs <= now.monotonicMs) return [this.#apply()];
     const state = this.#state;
     switch (state.kind) {
       case "down":
@@ -202,22 +224,24 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
 
   #try(state: Extract<TunnelState, { trial: unknown }>, now: Instant): readonly TunnelEffect[] {
     const { trial, to } = state;
-    if (now.monotonicMs >= trial.againAtMs) {
-      this.#state = { ...state, trial: nextTrial(trial, now) };
-      this.#look = { effectId: undefined, atMs: 0 };
-      return [this.#apply(to.wireguardKey)];
+    if (this.#look.effectId !== undefined) return [];
+    if (!this.#look.isFirst && now.monotonicMs >= (trial.againAtMs ?? 0)) {
+      this.#state = { ...state, trial: { attempt: trial.attempt + 1, againAtMs: undefined } };
+      this.#afresh = to.wireguardKey;
+      return [this.#apply()];
     }
-    if (this.#look.effectId !== undefined || now.monotonicMs < this.#look.atMs) return [];
+    if (now.monotonicMs < this.#look.atMs) return [];
     const effectId = ++this.#effects;
-    this.#look = { effectId, atMs: this.#look.atMs };
+    this.#look = { ...this.#look, effectId };
     return [{ do: "readHandshake", effectId, publicKey: to.wireguardKey }];
   }
 
-  #apply(afresh: string | undefined): TunnelEffect {
+  #apply(): TunnelEffect {
     this.#changed = false;
+    this.#look = look0;
     const effectId = ++this.#effects;
     this.#applying = { effectId, carrier: carrierOf(this.#state) };
-    return { do: "apply", effectId, plan: this.#plan(), afresh };
+    return { do: "apply", effectId, plan: this.#plan(), afresh: this.#afresh };
   }
 
   #plan(): TunnelPlan {

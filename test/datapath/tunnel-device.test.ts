@@ -1,73 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { Attached } from "../../device/core/attachment.ts";
-import { DeviceTunnel, type TunnelEffect, type TunnelInput } from "../../device/core/tunnel.ts";
 import { tunnelPlan } from "../../device/core/tunnel-plan.ts";
 import type { TunnelState } from "../../device/core/tunnel-state.ts";
-import { Failure, failed, success } from "../../protocol/failures.ts";
+import { Failure } from "../../protocol/failures.ts";
 import { attachedTo, covers, end } from "./tunnel-attached.ts";
+import { TunnelWorld } from "./tunnel-world.ts";
 import { keyOf } from "./wireguard-model.ts";
-
-const at = (ms: number) => ({ monotonicMs: ms, wallMs: ms });
-
-/** A core with a world that applies at once, and answers handshakes as the test says. */
-class TunnelWorld {
-  readonly core = new DeviceTunnel(end);
-  readonly applies: Extract<TunnelEffect, { do: "apply" }>[] = [];
-  readonly carried: (string | undefined)[] = [];
-  readonly told: string[] = [];
-  names: Failure | undefined;
-  /** Keys of instances that answer. */
-  readonly answering = new Set<string>();
-  failing = false;
-  nowMs = 1_000;
-
-  post(input: TunnelInput): void {
-    for (const effect of this.core.handle(input, at(this.nowMs))) this.#perform(effect);
-  }
-
-  want(attachment: Attached | undefined): void {
-    this.post({ kind: "want", attachment });
-  }
-
-  run(ms: number): void {
-    const endMs = this.nowMs + ms;
-    for (let left = 10_000; left > 0; left--) {
-      const dueMs = this.core.nextDeadline();
-      if (dueMs === undefined || dueMs > endMs) break;
-      this.nowMs = Math.max(this.nowMs, dueMs);
-      this.post({ kind: "tick" });
-    }
-    this.nowMs = endMs;
-  }
-
-  get last() {
-    return this.applies.at(-1);
-  }
-
-  #perform(effect: TunnelEffect): void {
-    const { nowMs } = this;
-    switch (effect.do) {
-      case "apply":
-        this.applies.push(effect);
-        this.post({
-          kind: "applied",
-          effectId: effect.effectId,
-          result: this.failing ? failed("tunnel.failing", { at: nowMs }) : success({ names: this.names }),
-        });
-        return;
-      case "readHandshake": {
-        const { effectId } = effect;
-        this.post({ kind: "handshakeRead", effectId, isDone: this.answering.has(effect.publicKey) });
-        return;
-      }
-      case "carries":
-        this.carried.push(effect.path?.instance);
-        return;
-      case "tell":
-        this.told.push(effect.problem?.code ?? "fine");
-    }
-  }
-}
 
 /** A world in the state, where instance 1 carries or is wanted, and 2 is moved to. */
 const worlds: Record<TunnelState["kind"], () => TunnelWorld> = {
@@ -182,6 +119,24 @@ describe("the device's tunnel", () => {
     expect(again.length).toBeGreaterThan(8);
     expect(again.length).toBeLessThan(15);
     expect(again.every(({ plan }) => plan.peers.length === 1)).toBe(true);
+  });
+
+  test("on a slow host, too, a handshake is looked for before the next one is begun", () => {
+    const world = worlds.down();
+    world.applyMs = 600;
+    world.answering.add(keyOf(1));
+    world.want(attachedTo(1));
+    world.run(5_000);
+    expect(world.core.state.kind).toBe("up");
+    expect(world.applies.every(({ afresh }) => afresh === undefined)).toBe(true);
+  });
+
+  test("a path that answers an echo is kept while the next one is tried, whether its handshake was seen or not", () => {
+    const world = worlds.opening();
+    world.post({ kind: "verdict", path: `${attachedTo(1).session}/1`, verdict: "alive" });
+    expect(world.core.state.kind).toBe("up");
+    world.want(attachedTo(2));
+    expect(world.core.state.kind).toBe("moving");
   });
 
   test("new addresses from the same instance are set at once, and probed anew", () => {

@@ -1,29 +1,15 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { describe, expect, onTestFinished, test } from "vitest";
-import { TunnelHost } from "../../device/adapters/tunnel.ts";
-import { noTunnel } from "../../device/core/tunnel-plan.ts";
-import { type RunningTunnel, startTunnel, type TunnelOptions } from "../../device/tunnel.ts";
-import { makeWireguardKey } from "../../protocol/node/keys.ts";
-import { testLog } from "../support/log.ts";
-import {
-  insideOf,
-  interfaceName,
-  noNamespaces,
-  pingSteadily,
-  pings,
-  runIn,
-  TestHosts,
-} from "../support/namespaces.ts";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { noNamespaces, pingSteadily, pings, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { end } from "./tunnel-attached.ts";
-import { application, tunnelInstance } from "./tunnel-hosts.ts";
-import { must } from "./wireguard-hosts.ts";
+import { application, tunnelWorld } from "./tunnel-hosts.ts";
 
 const title = noNamespaces === undefined ? "the device's tunnel" : `the device's tunnel (${noNamespaces})`;
 
 describe.skipIf(noNamespaces)(title, () => {
   test("opens, and shows itself alive", async () => {
-    const { device, tunnel, verdicts, first } = await world();
+    const { device, tunnel, verdicts, first } = await tunnelWorld();
     await first.admit();
     tunnel.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
@@ -35,7 +21,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("opens as soon as the instance knows the device, also when it asked too early", async () => {
-    const { tunnel, verdicts, first, device } = await world();
+    const { tunnel, verdicts, first, device } = await tunnelWorld();
     tunnel.want(first.attachment);
     await until("the device has asked", async () =>
       (await runIn(device.namespace, "ip", "-json", "link")).includes(device.name),
@@ -55,7 +41,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("moves without a gap: the old path works until the new one has answered", async () => {
-    const { device, tunnel, verdicts, first, second } = await world();
+    const { device, tunnel, verdicts, first, second } = await tunnelWorld();
     await first.admit();
     await second.admit();
     tunnel.want(first.attachment);
@@ -75,7 +61,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("keeps the old path while the new instance does not answer", async () => {
-    const { device, tunnel, verdicts, first, second } = await world();
+    const { device, tunnel, verdicts, first, second } = await tunnelWorld();
     await first.admit();
     tunnel.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
@@ -90,7 +76,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("an instance that dies is told within four seconds, and the next one taken", async () => {
-    const { device, tunnel, verdicts, first, second } = await world();
+    const { device, tunnel, verdicts, first, second } = await tunnelWorld();
     await first.admit();
     await second.admit();
     tunnel.want(first.attachment);
@@ -110,7 +96,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("a device that starts again adopts its tunnel: nothing is lost", async () => {
-    const { device, tunnel, verdicts, first, start } = await world();
+    const { device, tunnel, verdicts, first, start } = await tunnelWorld();
     await first.admit();
     tunnel.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
@@ -129,7 +115,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("asks the instance for names, and leaves the host as it was when it lets go", async () => {
-    const { device, tunnel, verdicts, first, resolvConf } = await world();
+    const { device, tunnel, verdicts, first, resolvConf } = await tunnelWorld();
     await first.admit();
     tunnel.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
@@ -154,38 +140,4 @@ async function lostWhileMoving(namespace: string, move: () => Promise<void>): Pr
   const { sent, lost } = await pinging.stop();
   console.log(`moved: ${lost} of ${sent} echoes at 20 ms lost`);
   return lost;
-}
-
-/** A device with cables to two instances, both with the same application behind them. */
-async function world() {
-  const hosts = new TestHosts();
-  onTestFinished(() => hosts[Symbol.dispose]());
-  const { log } = testLog();
-  const namespace = hosts.add("device");
-  const resolvConf = `/etc/netns/${namespace}/resolv.conf`;
-  mkdirSync(`/etc/netns/${namespace}`, { recursive: true });
-  writeFileSync(resolvConf, "nameserver 192.0.2.53\n");
-  onTestFinished(() => rmSync(`/etc/netns/${namespace}`, { recursive: true, force: true }));
-  const device = { namespace, name: interfaceName(), key: makeWireguardKey() };
-  const verdicts: string[] = [];
-  const options: TunnelOptions = {
-    ...{ name: device.name, inside: insideOf(namespace), key: device.key, log, end },
-    names: { kind: "file", path: resolvConf },
-    onVerdict: ({ epoch }, verdict) => verdicts.push(`${epoch} ${verdict}`),
-  };
-  const start = (): RunningTunnel => {
-    const tunnel = startTunnel(options);
-    onTestFinished(() => tunnel[Symbol.dispose]());
-    return tunnel;
-  };
-  // Runs last: whoever watches has let go by then.
-  onTestFinished(() => takeDown(options));
-  const first = await tunnelInstance(hosts, 1, device, log);
-  const second = await tunnelInstance(hosts, 2, device, log);
-  return { device, verdicts, resolvConf, start, tunnel: start(), first, second };
-}
-
-async function takeDown(options: TunnelOptions): Promise<void> {
-  using host = new TunnelHost(options);
-  must(await host.apply(noTunnel, undefined));
 }
