@@ -1,7 +1,7 @@
 import type { Instant } from "../../protocol/time.ts";
 
-/** A share of one processor that repeated work may take: after work of 50 ms there is a rest of 15 s. */
-const restPerWork = 300;
+/** A share of one processor that repeated work may take: after work of 50 ms there is a rest of 25 s. */
+const restPerWork = 500;
 
 /** Work that is repeated for ever, one at a time: every so often, and less often where it takes long. */
 export class Recurring {

@@ -4,7 +4,7 @@ import type { Problem } from "./conditions.ts";
 import type { SessionTraffic } from "./ports.ts";
 import { Recurring } from "./recurring.ts";
 
-const readEveryMs = 5_000;
+const readEveryMs = 2_000;
 
 /** WireGuard's REJECT_AFTER_TIME: a device that was not heard for so long has no key to be heard with. */
 const activeForMs = 180_000;

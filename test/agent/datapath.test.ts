@@ -92,7 +92,7 @@ describe("the data path", () => {
     const control = synced();
     const [first] = comparisons(control, 1_000);
     control.compared(first ?? 0, success(held), at(1_100));
-    expect(control.nextDeadline()).toBe(31_100);
+    expect(control.nextDeadline()).toBe(51_100);
     control.look();
     expect(comparisons(control, 1_101)).toHaveLength(1);
   });

@@ -12,15 +12,15 @@ const silent: SessionTraffic = {
   endpoint: undefined,
 };
 
-test("is read every 5 s, one reading at a time, and an answer that comes twice counts once", () => {
+test("is read every 2 s, one reading at a time, and an answer that comes twice counts once", () => {
   const traffic = new Traffic();
   const readings = (ms: number) => traffic.next(at(ms)).map(({ effectId }) => effectId);
   const [first = 0] = readings(0);
   expect(readings(60_000)).toEqual([]);
   expect(traffic.read(first, success(new Map()), at(1))).toEqual({ is: "known", sessions: [] });
   expect(traffic.read(first, success(new Map()), at(1))).toBeUndefined();
-  expect(readings(5_000)).toEqual([]);
-  expect(readings(5_001)).toHaveLength(1);
+  expect(readings(2_000)).toEqual([]);
+  expect(readings(2_001)).toHaveLength(1);
 });
 
 test("active is who was heard in the last 180 s", () => {
