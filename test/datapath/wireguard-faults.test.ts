@@ -101,7 +101,7 @@ describe.skipIf(noNamespaces)(title, () => {
     const { tunnel, device, granted, namespace } = await instance();
     await runIn(namespace, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1");
     await runIn(namespace, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
-    await expect(applied(tunnel, granted)).rejects.toMatchObject({
+    await expect(applied(tunnel, granted, { routes: routes.toReversed() })).rejects.toMatchObject({
       facts: { error: expect.stringContaining("disabled"), line: expect.stringContaining("2001:db8:1::/80") },
     });
     expect(await pings(device.namespace, tunnelAddress)).toBe(true);
