@@ -38,7 +38,7 @@ function judgeIpv4({ settings, link }: ForwardingFacts): Line {
 }
 
 /** Here the interfaces' own values decide nothing but whether advertisements are taken. */
-function judgeIpv6({ settings, hasIpv6Prefix }: ForwardingFacts): Line {
+function judgeIpv6({ settings, link, hasIpv6Prefix, ipv6Routes = [] }: ForwardingFacts): Line {
   const name = "IPv6 forwarding";
   const value = settings.get(keys.forwarding6);
   if (value === 1) return ok(name, "on");
@@ -50,10 +50,13 @@ function judgeIpv6({ settings, hasIpv6Prefix }: ForwardingFacts): Line {
       "Start it without ipv6.disable=1, or use IPv4 prefixes only.",
     );
   }
+  const losesRoute =
+    ipv6Routes.some(isAdvertised) && link !== undefined && settings.get(keys.acceptRaOf(link)) === 1;
+  const action = setTo(keys.forwarding6, 1);
   return fail(
     name,
     "off: no user's IPv6 packet passes",
-    `First accept_ra (the line above), then: ${setTo(keys.forwarding6, 1)}`,
+    losesRoute ? `After the line above, not before: ${action}` : action,
   );
 }
 
@@ -67,7 +70,6 @@ function judgeIpv6Route({ settings, link, hasIpv6Prefix, ipv6Routes }: Forwardin
   if (ipv6Routes === undefined) return skip(name, "needs the command ip");
   const accepted = settings.get(keys.acceptRaOf(link));
   const action = setTo(keys.acceptRaOf(link), 2);
-  const isAdvertised = ipv6Routes.some(({ protocol }) => protocol === "ra");
   if (ipv6Routes.length === 0) {
     if (hasIpv6Prefix !== true) return ok(name, "none, and no IPv6 prefix is assigned");
     const text = `${link} has no IPv6 default route`;
@@ -75,7 +77,7 @@ function judgeIpv6Route({ settings, link, hasIpv6Prefix, ipv6Routes }: Forwardin
       return warn(name, text, `Let ${link} take the router's advertisements.`);
     return fail(name, `${text}: a kernel that forwards takes no advertisements`, action);
   }
-  if (!isAdvertised) return ok(name, "configured, not advertised");
+  if (!ipv6Routes.some(isAdvertised)) return ok(name, "configured, not advertised");
   switch (accepted) {
     case 2:
       return ok(name, "advertised, and kept while forwarding (accept_ra=2)");
@@ -88,6 +90,10 @@ function judgeIpv6Route({ settings, link, hasIpv6Prefix, ipv6Routes }: Forwardin
       return ok(name, "advertised, and taken by a program, as systemd-networkd (accept_ra=0)");
   }
   return ok(name, `advertised (accept_ra=${accepted})`);
+}
+
+function isAdvertised({ protocol }: DefaultRoute): boolean {
+  return protocol === "ra";
 }
 
 /** The larger of `all` and the interface's own counts: 0 none, 1 strict, 2 loose (ip-sysctl). */

@@ -9,7 +9,7 @@ import { judgeLimits } from "./limits.ts";
 import { judgePrograms, lookAtPrograms, type ProgramsSeen } from "./programs.ts";
 import { lookAtRouting, type RoutingSeen } from "./routing.ts";
 import { readSettings, type SettingsSeen } from "./settings.ts";
-import { judgeWays, skipWays } from "./ways.ts";
+import { judgeRules, judgeWays, skipWays } from "./ways.ts";
 import { judgeWireguard, lookAtWireguard, type WireguardSeen } from "./wireguard.ts";
 
 export interface DataPathHost {
@@ -79,10 +79,14 @@ function linesOfWays(
   forwarding: readonly Line[],
 ): Line[] {
   if (link === undefined || routing === undefined) return skipWays("needs the interface");
-  if (prefixes === undefined) return skipWays("needs the metadata service");
-  if (prefixes.length === 0) return skipWays("needs a prefix");
-  const isOff = forwarding.some(({ name, result }) => name.endsWith(" forwarding") && result === "FAIL");
-  return isOff ? skipWays("needs forwarding") : judgeWays(routing, link.name);
+  const off = forwarding.filter(({ name, result }) => name.endsWith(" forwarding") && result === "FAIL");
+  const isOff = (prefix: string) =>
+    off.some(({ name }) => name.startsWith(prefix.includes(":") ? "IPv6" : "IPv4"));
+  const ways = routing.ways.filter(({ prefix }) => !isOff(prefix));
+  if (ways.length > 0) return judgeWays({ ...routing, ways }, link.name);
+  const why =
+    prefixes === undefined ? "the metadata service" : prefixes.length === 0 ? "a prefix" : "forwarding";
+  return [...skipWays(`needs ${why}`), judgeRules(routing.rules)];
 }
 
 function prefixesOf(reading: PrefixReading): readonly string[] | undefined {

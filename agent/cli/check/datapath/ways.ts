@@ -17,7 +17,7 @@ export function judgeWays({ ways, rules }: RoutingSeen, link: string): Line[] {
   ];
 }
 
-/** Without prefixes there is nobody to ask for, and a kernel that does not forward knows no way for anybody. */
+/** Without a prefix there is nobody to ask for, and a kernel that does not forward knows no way for anybody. */
 export function skipWays(why: string): Line[] {
   return names.map((name) => skip(name, why));
 }
@@ -70,13 +70,13 @@ function judgeBetween(name: string, ways: readonly PrefixWays[]): Line {
   );
 }
 
-function judgeRules(rules: readonly PolicyRule[]): Line {
+export function judgeRules(rules: readonly PolicyRule[]): Line {
   const name = "policy rules";
   if (rules.length === 0) return ok(name, "none but the kernel's own");
   const texts = rules.slice(0, rulesShown).map(({ priority, text }) => `${priority}: ${text}`);
   const more = rules.length > rulesShown ? [`and ${rules.length - rulesShown} more`] : [];
   const whose = rules.every(({ isNetUtils }) => isNetUtils) ? " (amazon-ec2-net-utils)" : "";
-  return ok(name, `${[...texts, ...more].join("; ")}${whose}; the ways above were asked with them`);
+  return ok(name, `${[...texts, ...more].join("; ")}${whose}`);
 }
 
 function isInto(way: Way): boolean {

@@ -38,7 +38,13 @@ export function judgeWireguard({ backend, wg, wireguardGo, tunDevice }: Wireguar
     const error = backend.is === "unusable" ? backend.error : "unknown";
     return fail(name, `${instanceInterface}: ${error}`, "Remove what stands in the way of the interface.");
   }
-  const how = howKnown(backend);
+  if (backend.is === "carries" && (carrier === "userspace" || wg)) {
+    return ok(
+      name,
+      `${carrier === "kernel" ? "the kernel's module" : "wireguard-go"} carries ${instanceInterface}`,
+    );
+  }
+  const how = backend.is === "untried" ? " (by its files; trying it is root's)" : "";
   switch (carrier) {
     case "kernel":
       if (wg) return ok(name, `the kernel's module${how}`);
@@ -80,18 +86,6 @@ function carrierOf(backend: WireguardSeen["backend"]): WireguardBackend | undefi
       return backend.hasModule ? "kernel" : "userspace";
     case "unusable":
       return undefined;
-  }
-}
-
-function howKnown({ is }: WireguardSeen["backend"]): string {
-  switch (is) {
-    case "carries":
-      return ` (${instanceInterface} is there)`;
-    case "untried":
-      return " (by its files; trying it is root's)";
-    case "tried":
-    case "unusable":
-      return "";
   }
 }
 
