@@ -15,7 +15,9 @@ interface IpLink {
 
 interface IpRoute {
   readonly dst: string;
+  /** None where it leads nowhere, and says so in `type`, or by several interfaces. */
   readonly dev?: string;
+  readonly type?: string;
   readonly protocol?: string;
   readonly prefsrc?: string;
   readonly gateway?: string;
@@ -54,7 +56,9 @@ export function networkReading(
       gateways: theirs.flatMap(({ gateway, dev = "" }) =>
         gateway === undefined ? [] : [{ what: gateway, interface: dev }],
       ),
-      routes: theirs.map(({ to, dev = "", metric = 0 }) => ({ what: to, interface: dev, metric })),
+      routes: theirs.map(({ to, dev, type = "several", metric = 0 }) => {
+        return { what: to, interface: dev ?? type, metric };
+      }),
     },
   };
 }

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { commandRunner } from "../../protocol/node/command.ts";
 import { controlSocketOf } from "../../protocol/node/wireguard/uapi.ts";
+import { logFileOf } from "../../protocol/node/wireguard/wireguard-go.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { insideOf, interfaceName, noNamespaces, pings, runIn, TestHosts } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
@@ -197,6 +198,21 @@ describe.skipIf(noNamespaces)(title, () => {
     for (let i = 0; i < 60; i++) await applied(tunnel, granted, ...(i % 2 === 0 ? [other] : []));
     for (let i = 0; i < 1_000; i++) must(await tunnel.traffic());
     expect(readdirSync("/proc/self/fd").length).toBeLessThan(before + 8);
+  });
+
+  test("two plans at once: each is compared with itself", async () => {
+    const { tunnel, granted } = await instance();
+    const states = await Promise.all([applied(tunnel, granted), applied(tunnel), applied(tunnel, granted)]);
+    expect(states).toMatchObject([1, 0, 1].map((peers) => ({ peers, drift: undefined })));
+  });
+
+  test("what the process says is kept short", async () => {
+    const { tunnel, granted, name } = await instance();
+    await applied(tunnel, granted);
+    const log = logFileOf(name);
+    appendFileSync(log, "x".repeat(2_000_000));
+    must(await tunnel.traffic());
+    expect(statSync(log).size).toBe(0);
   });
 
   test("a removal ends, also of a process that nothing ends", async () => {
