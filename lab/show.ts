@@ -38,6 +38,7 @@ export async function showLive(lab: Lab, screen: Screen, until: Until): Promise<
   if (missing.length > 0 && !signal.aborted) screen.print(`\n${troubles(lab, missing)}`);
   screen.print(`\n${hints(lab)}\n\nCtrl-C ends everything.`);
   await using traffic = new Traffic(lab);
+  await traffic.begun(signal);
   while (!signal.aborted) {
     const { list, flow } = await look(lab, traffic, screen);
     screen.show(list, flow);

@@ -6,6 +6,7 @@ import type { Lab } from "./lab.ts";
 import { web } from "./proof.ts";
 import { Asker } from "./vpc/asker.ts";
 import type { Told } from "./vpc/questions.ts";
+import { waitFor } from "./wait.ts";
 
 export interface InstanceTraffic {
   readonly name: string;
@@ -43,13 +44,17 @@ const answerWithinMs = 2_000;
 /** What flows in the lab: the agents tell bytes, and the devices, which are let ask a name once a second, who they are seen as. */
 export class Traffic implements AsyncDisposable {
   readonly #lab: Lab;
+  /** By name, and who asks on each; those who do not ask are shown all the same. */
+  readonly #devices: readonly LabDevice[];
   readonly #askers: readonly Asking[];
   readonly #timer: NodeJS.Timeout | undefined;
   #turn = 0;
 
   constructor(lab: Lab) {
     this.#lab = lab;
-    this.#askers = lab.devices.flatMap(askingOf).slice(0, askingMax);
+    const inOrder = new Intl.Collator("en", { numeric: true });
+    this.#devices = lab.devices.toSorted((a, b) => inOrder.compare(a.plan.name, b.plan.name));
+    this.#askers = this.#devices.slice(0, askingMax).flatMap(askingOf);
     // One after the other over the second: the machine never has all of them at once.
     const count = this.#askers.length;
     if (count > 0)
@@ -59,6 +64,12 @@ export class Traffic implements AsyncDisposable {
   /** Whether any packet flows that could be shown. */
   get isThere(): boolean {
     return this.#askers.length > 0;
+  }
+
+  /** When each device that asks has had an answer over both families, or that takes too long. */
+  async begun(signal: AbortSignal): Promise<void> {
+    const hasBegun = () => this.#askers.every(({ told }) => told[4] !== undefined && told[6] !== undefined);
+    await waitFor("the first answers", 4 * roundMs, hasBegun, signal).catch(() => undefined);
   }
 
   /** The instances as the controller lists them. @throws Failure of the controller. */
@@ -77,7 +88,7 @@ export class Traffic implements AsyncDisposable {
         const view = instances.find(({ providerInstanceId }) => providerInstanceId === ec2.instanceId);
         return instanceTraffic(view, sessions[i] ?? []);
       }),
-      devices: lab.devices.map(({ plan }, i) => {
+      devices: this.#devices.map(({ plan }, i) => {
         const { id, epoch, instance, ipv4, ipv6 } = deviceByName.get(plan.name)?.session ?? {};
         const { rxBytes, txBytes } = carried.get(`${id} ${epoch}`) ?? {};
         return {
