@@ -137,6 +137,7 @@ async function bench() {
           PATH: process.env.PATH,
           AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url,
           CONNECTOR_INTERFACE: "imds",
+          CONNECTOR_DATAPATH: "record",
         },
         stdio: "ignore",
       });
@@ -155,7 +156,7 @@ async function bench() {
         return [`session/00000000-0000-4000-9000-${tail}`, spec];
       });
       controller.want(Object.fromEntries(sessions));
-      await shows(`${count} granted`, (status) => status.activeAgents === count);
+      await shows(`${count} granted`, ({ pools }) => pools[0]?.leased === count);
     },
     megabytes: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid()}/status`, "utf8"))?.[1]) / 1024,
     async processorPercent(overMs: number): Promise<number> {

@@ -17,6 +17,8 @@ export interface BenchRow {
   readonly against?: string;
   /** `at least` or `at most`, in the row's unit. */
   readonly budget?: { readonly atLeast: number } | { readonly atMost: number };
+  /** What the number was made of, for people. */
+  readonly note?: string;
 }
 
 export type Bench = (size: Size) => Promise<BenchResult>;

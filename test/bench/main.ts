@@ -3,7 +3,7 @@
  */
 import { cpus } from "node:os";
 import type { BenchResult, BenchRow } from "./bench.ts";
-import { benches } from "./registry.ts";
+import { benches, obstacle } from "./registry.ts";
 
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !Object.hasOwn(benches, name));
@@ -18,15 +18,18 @@ console.log(
 );
 for (const [name, run] of Object.entries(benches)) {
   if (named.length > 0 && !named.includes(name)) continue;
-  print(name, await run("full"));
+  const why = obstacle(name);
+  if (why === undefined) print(name, await run("full"));
+  else console.log(`${name}  not run: ${why}\n`);
 }
 
 function print(name: string, { rows, work }: BenchResult): void {
   console.log(`${name}  (work ${work})`);
+  const width = Math.max(44, ...rows.map(({ what }) => what.length));
   for (const row of rows) {
     const value = `${format(row.value)} ${row.unit}`.padStart(22);
     console.log(
-      `  ${row.what.padEnd(44)}${value}  ${[ratio(row, rows), budget(row)].filter(Boolean).join("  ")}`,
+      `  ${row.what.padEnd(width)}${value}  ${[ratio(row, rows), budget(row), row.note].filter(Boolean).join("  ")}`,
     );
   }
   console.log("");

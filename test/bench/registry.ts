@@ -1,8 +1,23 @@
+import { noNamespaces } from "../support/namespaces.ts";
 import { run as agent } from "./agent.bench.ts";
 import type { Bench } from "./bench.ts";
 import { run as codec } from "./codec.bench.ts";
 import { run as controller } from "./controller.bench.ts";
+import { run as datapath } from "./datapath.bench.ts";
+import { run as datapathApply } from "./datapath-apply.bench.ts";
 import { run as grants } from "./grants.bench.ts";
 
 /** Every bench by name, in the order of the report. */
-export const benches: Readonly<Record<string, Bench>> = { grants, codec, agent, controller };
+export const benches: Readonly<Record<string, Bench>> = {
+  grants,
+  codec,
+  agent,
+  controller,
+  datapath,
+  "datapath-apply": datapathApply,
+};
+
+/** Why a bench cannot run here; undefined when it can. */
+export function obstacle(name: string): string | undefined {
+  return name.startsWith("datapath") ? noNamespaces : undefined;
+}

@@ -1,0 +1,150 @@
+import { runIn } from "../support/namespaces.ts";
+import { type BenchResult, type BenchRow, quantile, type Size, workHash } from "./bench.ts";
+import { bareMbits, type Flow, measurePairs, ratiosOf, roundTrips } from "./datapath-pairs.ts";
+import { type PlanSize, planOf } from "./datapath-plan.ts";
+import { ahead, processorPercent } from "./datapath-processor.ts";
+import { DataPathWorld } from "./datapath-world.ts";
+
+interface Cell extends PlanSize {
+  readonly flows: readonly Flow[];
+}
+
+const one: readonly Flow[] = [
+  { protocol: "tcp", flows: 1 },
+  { protocol: "udp", flows: 1 },
+];
+const eight = one.map((flow) => ({ ...flow, flows: 8 }));
+const download: Flow = { protocol: "tcp", flows: 1, isDownload: true };
+
+/** Sessions and services are varied one at a time around 100 and 10; the largest of both comes last. */
+const cells: Readonly<Record<Size, readonly Cell[]>> = {
+  small: [{ sessions: 2, services: 4, flows: [{ protocol: "tcp", flows: 1 }] }],
+  full: [
+    { sessions: 1, services: 10, flows: one },
+    { sessions: 100, services: 1, flows: one },
+    { sessions: 100, services: 10, flows: [...one, ...eight, download] },
+    { sessions: 100, services: 200, flows: one },
+    { sessions: 1_400, services: 10, flows: one },
+    { sessions: 1_400, services: 200, flows: [...one, ...eight] },
+  ],
+};
+
+const effort = {
+  small: { pairs: 1, seconds: 1, calibrations: 1, echoes: 20, connects: 10, busyMs: 200 },
+  full: { pairs: 8, seconds: 1, calibrations: 5, echoes: 500, connects: 500, busyMs: 20_000 },
+} as const;
+
+/**
+ * What the product's rules cost those whose packets pass them: iperf3 from a device through an instance to an application,
+ * against the same WireGuard between the same hosts with nothing programmed but one peer. The session that is measured is
+ * let through by the service that is asked last.
+ */
+export async function run(size: Size): Promise<BenchResult> {
+  using _ = size === "full" ? ahead() : undefined;
+  const { pairs, seconds, calibrations, echoes, connects, busyMs } = effort[size];
+  await using world = await DataPathWorld.open();
+  const { dataPath } = world.instance;
+  const rows: BenchRow[] = [];
+  let isAttached = false;
+  const offeredMbits = await bareMbits(world, calibrations, seconds);
+  rows.push({ what: "bare, TCP, 1 flow: what UDP is offered", value: offeredMbits, unit: "Mbit/s" });
+  for (const { flows, ...plan } of cells[size]) {
+    await dataPath.apply(planOf(plan, world.deviceKey.publicKey));
+    if (!isAttached) await world.attach();
+    isAttached = true;
+    for (const flow of flows) {
+      const measured = await measurePairs(world, flow, { pairs, seconds, offeredMbits });
+      rows.push(throughputRow(nameOf(flow, plan), measured, size));
+      if (flow.protocol === "tcp" && flow.flows === 1) rows.push(...costRows(nameOf(flow, plan), measured));
+    }
+  }
+  // From here on with the plan of the last cell.
+  rows.push(...latencyRows("echo", await roundTrips(world, echoes, 10)));
+  rows.push(...latencyRows("new connection", await connectTimes(world, connects)));
+  const idlePercent = await processorPercent(dataPath, busyMs);
+  const flow = ["--client", world.ways.product, "--time", `${Math.ceil(busyMs / 1000)}`];
+  const traffic = runIn(world.device, "iperf3", ...flow);
+  const busyPercent = await processorPercent(dataPath, busyMs);
+  await traffic;
+  const tick = (10 / busyMs) * 100;
+  rows.push(
+    { what: "agent's data path, idle", value: Math.max(idlePercent, tick), unit: "% of a core" },
+    {
+      what: "agent's data path, TCP at full speed",
+      value: Math.max(busyPercent, tick),
+      unit: "% of a core",
+      against: "agent's data path, idle",
+    },
+  );
+  const work = cells[size].map(({ flows, ...plan }) => [flows, planOf(plan, "")]);
+  return { rows, work: workHash([work, effort[size]]) };
+}
+
+function nameOf({ protocol, flows, isDownload }: Flow, { sessions, services }: PlanSize): string {
+  const way = isDownload === true ? " to the device" : "";
+  return `${protocol.toUpperCase()}${way}, ${flows} flow${flows === 1 ? "" : "s"}, ${sessions} sessions, ${services} services`;
+}
+
+type Measured = Awaited<ReturnType<typeof measurePairs>>;
+
+function throughputRow(what: string, measured: Measured, size: Size): BenchRow {
+  const ratios = ratiosOf(measured);
+  const median = (way: "bare" | "product") =>
+    quantile(
+      measured.map((pair) => pair[way].mbits),
+      0.5,
+    ).toFixed(0);
+  const spread = [0.25, 0.75].map((q) => quantile(ratios, q).toFixed(2)).join("–");
+  return {
+    what,
+    value: quantile(ratios, 0.5),
+    unit: "× bare",
+    ...(size === "full" ? { budget: { atLeast: 0.95 } } : {}),
+    note: `${median("product")} of ${median("bare")} Mbit/s; half of ${ratios.length} pairs ${spread}`,
+  };
+}
+
+/** What the instance itself spends: on this machine device, instance and application share the cores. */
+function costRows(what: string, measured: Measured): BenchRow[] {
+  const ratios = measured.flatMap(({ bare, product }) =>
+    bare.tunnelMsPerGigabyte === undefined || product.tunnelMsPerGigabyte === undefined
+      ? []
+      : [product.tunnelMsPerGigabyte / bare.tunnelMsPerGigabyte],
+  );
+  if (ratios.length === 0) return [];
+  const row = `  instance's processor for a byte, ${what.replace(/^[^,]*, [^,]*, /, "")}`;
+  return [{ what: row, value: quantile(ratios, 0.5), unit: "× bare" }];
+}
+
+function latencyRows(what: string, times: Awaited<ReturnType<typeof roundTrips>>): BenchRow[] {
+  return [
+    ["median", 0.5],
+    ["p99", 0.99],
+  ].flatMap(([name, q]) => {
+    const against = `${what}, bare: ${name}`;
+    const value = (way: "bare" | "product") => quantile(times[way], Number(q)) * 1_000;
+    return [
+      { what: against, value: value("bare"), unit: "µs" },
+      { what: `${what}, product: ${name}`, value: value("product"), unit: "µs", against },
+    ];
+  });
+}
+
+/** ms until a TCP connection stands, by turns one by each way: each asks the rules anew. */
+async function connectTimes(world: DataPathWorld, count: number) {
+  const script = `
+    const { connect } = require("node:net"), { once } = require("node:events");
+    const ways = JSON.parse(process.argv[1]), times = { bare: [], product: [] };
+    (async () => {
+      for (let i = 0; i < ${count}; i++) for (const way of Object.keys(ways)) {
+        const begunMs = performance.now();
+        const socket = connect(80, ways[way]);
+        await once(socket, "connect");
+        times[way].push(performance.now() - begunMs);
+        socket.resetAndDestroy();
+      }
+      console.log(JSON.stringify(times));
+    })();`;
+  const text = await runIn(world.device, process.execPath, "-e", script, JSON.stringify(world.ways));
+  return JSON.parse(text) as Awaited<ReturnType<typeof roundTrips>>;
+}
