@@ -103,8 +103,8 @@ async function world(capabilities: string) {
   namespaces.connect(instance, ["10.77.0.1/24"], outside, ["10.77.0.2/24"]);
   namespaces.connect(instance, ["10.98.0.1/24", "fd98::1/64"], vpc, ["10.98.0.2/24", "fd98::2/64"]);
   // As root, once: what is installed with the product.
-  for (const setting of ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]) {
-    await runIn(instance, "sysctl", "-qw", setting);
+  for (const setting of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]) {
+    await runIn(instance, "sh", "-c", `echo 1 >/proc/sys/net/${setting}`);
   }
   const ip = (host: string, command: string) => runIn(host, "ip", ...command.split(" "));
   await ip(vpc, `address add ${web.ipv4}/32 dev lo`);

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Tunnel } from "../../agent/adapters/wireguard.ts";
@@ -163,38 +163,6 @@ describe.skipIf(noNamespaces)(title, () => {
     agent.kill("SIGKILL");
     using next = await adopt();
     expect(await applied(next, granted)).toMatchObject({ peers: 1, drift: undefined });
-  });
-
-  test("works as a user who has CAP_NET_ADMIN and nothing else", async () => {
-    const { namespace, name, granted, key } = await instance();
-    using folder = temporaryFolder();
-    chmodSync(folder.path, 0o755);
-    const file = join(folder.path, "plan.json");
-    writeFileSync(
-      file,
-      JSON.stringify({ name, inside: [], key, listenPort, plan: { routes, peers: [granted] } }),
-    );
-    // What systemd does for the unit: a runtime directory of its own, and a device that it may open.
-    const host = [
-      "mount --make-rprivate /",
-      "mount -t tmpfs -o uid=65534,mode=755 tmpfs /var/run/wireguard",
-      "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200",
-      `exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+net_admin \
-        --ambient-caps=-all,+net_admin --bounding-set=-all,+net_admin \
-        ${realpathSync(process.execPath)} test/datapath/tunnel-child.ts ${file}`,
-    ].join(" && ");
-    mkdirSync("/var/run/wireguard", { recursive: true });
-    const child = spawn("ip", ["netns", "exec", namespace, "unshare", "--mount", "sh", "-c", host], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    onTestFinished(() => void child.kill("SIGKILL"));
-    let said = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      said += chunk.toString();
-    });
-    await until("ready", () => said.includes("ready"));
-    expect(statSync(`/proc/${processOf(name)}`).uid).toBe(65_534);
-    expect(await runIn(namespace, "ip", "route", "show", "dev", name)).toContain("10.0.1.16/28");
   });
 
   test("ten thousand peers are set, and one more", { timeout: 60_000 }, async () => {
