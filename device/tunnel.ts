@@ -144,8 +144,11 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
   async function ask(path: Attached | undefined): Promise<Echo> {
     const target = path && echoTarget(path, end);
     const echo = target === undefined ? "unsent" : await host.echo(target, echoWithinMs);
-    if (echo === "unsent" && canAsk)
+    if (echo === "unsent" && canAsk) {
       log.warn({ target }, "no echo can be sent, so a silent path is not found");
+      // Perhaps somebody took the interface's addresses away.
+      tunnel.post({ kind: "changed" });
+    }
     canAsk = echo !== "unsent";
     return echo;
   }

@@ -42,7 +42,7 @@ export type TunnelEffect =
 /** Often while an answer is likely: reading the kernel's WireGuard is a command each time. */
 const look = { everyMs: 20, laterEveryMs: 250, quickAttempts: 8 } as const;
 const retry = { minMs: 250, maxMs: 8_000 } as const;
-const look0 = { effectId: undefined, atMs: 0, isFirst: true } as const;
+const look0 = { effectId: undefined, atMs: 0 } as const;
 /** What others changed (routes, a resolv.conf that a DHCP client wrote anew) is found by applying the plan again. */
 const applyAgain = { everyMs: 30_000, namesEveryMs: 5_000 } as const;
 
@@ -71,8 +71,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #problem: string | undefined;
   /** The peer that is to begin anew, until it has. */
   #afresh: string | undefined;
-  /** `isFirst`: not looked yet since the host was brought to the plan. */
-  #look: { readonly effectId: number | undefined; readonly atMs: number; readonly isFirst: boolean } = look0;
+  #look: { readonly effectId: number | undefined; readonly atMs: number } = look0;
 
   constructor(end: InstanceEnd) {
     this.#end = end;
@@ -144,7 +143,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     if (!("trial" in this.#state)) return;
     const { to, trial } = this.#state;
     const everyMs = trial.attempt <= look.quickAttempts ? look.everyMs : look.laterEveryMs;
-    this.#look = { effectId: undefined, atMs: now.monotonicMs + everyMs, isFirst: false };
+    this.#look = { effectId: undefined, atMs: now.monotonicMs + everyMs };
     if (isDone) this.#become({ kind: "up", on: to });
   }
 
@@ -225,7 +224,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #try(state: Extract<TunnelState, { trial: unknown }>, now: Instant): readonly TunnelEffect[] {
     const { trial, to } = state;
     if (this.#look.effectId !== undefined) return [];
-    if (!this.#look.isFirst && now.monotonicMs >= (trial.againAtMs ?? 0)) {
+    if (trial.againAtMs !== undefined && now.monotonicMs >= trial.againAtMs) {
       this.#state = { ...state, trial: { attempt: trial.attempt + 1, againAtMs: undefined } };
       this.#afresh = to.wireguardKey;
       return [this.#apply()];

@@ -199,8 +199,12 @@ describe("the device's tunnel", () => {
 
   test("a dead instance that is wanted all the same is asked afresh: it may have forgotten the keys", () => {
     const world = worlds.up();
-    world.answering.clear();
     const before = world.applies.length;
+    steps.firstIsDead(world);
+    // The handshake of before would still be seen.
+    expect(world.applies[before]).toMatchObject({ afresh: keyOf(1) });
+    world.answering.clear();
+    world.post({ kind: "verdict", path: `${attachedTo(1).session}/1`, verdict: "alive" });
     steps.firstIsDead(world);
     world.run(5_000);
     expect(world.applies.slice(before).filter(({ afresh }) => afresh === keyOf(1)).length).toBeGreaterThan(4);
