@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failed, type Result, success } from "../../protocol/failures.ts";
 
@@ -27,6 +27,22 @@ export function runningPid({ config, pid }: DnsmasqFiles): number | undefined {
   }
 }
 
+/** What it says to the log does not fill the disk: it appends, so that it goes on at the new end. */
+export function boundLog({ log }: DnsmasqFiles): void {
+  try {
+    if (statSync(log).size > logBytesMax) truncateSync(log);
+  } catch {
+    // There is none.
+  }
+}
+
+/** One whose file with the process id was lost would keep every other from the port, and never be found again. */
+function strays({ config }: DnsmasqFiles): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 1 && isOurs(pid, config));
+}
+
 /**
  * Starts dnsmasq and waits until it listens: it writes its process id after that. In a session of its own, holding
  * nothing of ours: our end, also by SIGKILL, is not its end.
@@ -38,7 +54,7 @@ export async function startDnsmasq(inside: readonly string[], files: DnsmasqFile
   try {
     rmSync(files.pid, { force: true });
     log = openSync(files.log, "a", 0o600);
-    if (statSync(files.log).size > logBytesMax) truncateSync(files.log);
+    boundLog(files);
   } catch (error) {
     return fail(`${files.log} cannot be written: ${(error as NodeJS.ErrnoException).code}`, error);
   }
@@ -72,10 +88,12 @@ export function reloadDnsmasq(pid: number): void {
 }
 
 /** Ends it, and insists after a while. One that even SIGKILL does not end keeps the next from listening, which says so. */
-export async function endDnsmasq(files: DnsmasqFiles): Promise<void> {
-  const pid = runningPid(files);
-  if (pid === undefined) return;
-  signal(pid, "SIGTERM");
+export async function endDnsmasq(files: DnsmasqFiles, by: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
+  for (const pid of strays(files)) await endProcess(pid, files, by);
+}
+
+async function endProcess(pid: number, files: DnsmasqFiles, by: NodeJS.Signals): Promise<void> {
+  signal(pid, by);
   const deadlineMs = performance.now() + endWithinMs;
   while (isOurs(pid, files.config)) {
     if (performance.now() > deadlineMs + endWithinMs) return;
@@ -102,7 +120,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-function lastWords(path: string): string | undefined {
+export function lastWords(path: string): string | undefined {
   try {
     const lines = readFileSync(path, "utf8").slice(-4096).split("\n");
     return lines.findLast((line) => line !== "")?.slice(0, 200);

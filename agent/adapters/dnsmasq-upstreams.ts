@@ -1,7 +1,6 @@
-import { randomInt } from "node:crypto";
-import { createSocket } from "node:dgram";
 import type { Logger } from "../../protocol/node/log.ts";
 import { UpstreamHealth } from "../core/resolver-upstreams.ts";
+import { ask } from "./dns-question.ts";
 
 const everyMs = 1_000;
 
@@ -24,9 +23,9 @@ export class UpstreamWatch implements Disposable {
     this.#timer.unref();
   }
 
-  /** Which servers there are (`serversOf`). A single one is not watched: there is nobody to ask instead. */
+  /** Which servers there are (`serversOf`). A single one too: there is nobody to ask instead, but somebody to tell. */
   watch(servers: readonly string[]): void {
-    this.#servers = servers.length > 1 ? servers : [];
+    if (servers.join() !== this.#servers.join()) this.#servers = servers;
   }
 
   /** Those that do not answer now. */
@@ -40,38 +39,16 @@ export class UpstreamWatch implements Disposable {
 
   async #probe(): Promise<void> {
     const servers = this.#servers;
-    const answers = await Promise.all(servers.map((server) => doesAnswer(server)));
+    const answers = await Promise.all(
+      servers.map((server) => ask({ server, name: "", withinMs: everyMs - 100 })),
+    );
     // The servers were changed meanwhile: what was learned is of others.
     if (servers !== this.#servers) return;
-    const changed = this.#health.probed(new Map(servers.map((server, i) => [server, answers[i] ?? false])));
+    const changed = this.#health.probed(
+      new Map(servers.map((server, i) => [server, answers[i] === "answer"])),
+    );
     if (!changed) return;
     this.#log.warn({ silent: [...this.silent] }, "the DNS servers that do not answer have changed");
     this.#onChange();
   }
-}
-
-/** Whether the server says anything at all to a question within a second: a refusal is an answer too. */
-async function doesAnswer(server: string): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const socket = createSocket(server.includes(":") ? "udp6" : "udp4");
-  const id = randomInt(65_536);
-  const timer = setTimeout(() => resolve(false), everyMs - 100);
-  socket.on("error", () => resolve(false));
-  socket.on("message", (message) => {
-    if (message.length >= 12 && message.readUInt16BE(0) === id) resolve(true);
-  });
-  // Connected: the kernel takes answers from nobody else, and a closed port is told at once.
-  socket.connect(53, server, (error?: Error) => {
-    if (error === undefined) socket.send(rootQuestion(id), () => undefined);
-    else resolve(false);
-  });
-  const answered = await promise;
-  clearTimeout(timer);
-  socket.close();
-  return answered;
-}
-
-/** RFC 1035, 4.1: the name servers of the root; no recursion desired, so that nobody else is troubled. */
-function rootQuestion(id: number): Buffer {
-  return Buffer.from([id >> 8, id & 255, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1]);
 }

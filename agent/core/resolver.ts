@@ -1,3 +1,4 @@
+import { parseAddress } from "../../protocol/address.ts";
 import type { DnsServers, ResourceSpec } from "../../protocol/specs.ts";
 import { domainsOf } from "./firewall.ts";
 import type { TunnelEnd } from "./firewall-groups.ts";
@@ -9,7 +10,12 @@ export interface ResolverFiles {
   readonly config: string;
   /** The servers it asks, in order: read again on SIGHUP, and no query is lost by that. */
   readonly servers: string;
+  /** Where it answers, and where it is asked whether it does. */
+  readonly listen: readonly string[];
 }
+
+/** A name that the resolver answers by itself, whatever its upstreams do: that there is none (RFC 6761, 6.4). */
+export const livenessName = "connector.invalid";
 
 export interface ResolverPlace {
   readonly tunnel: TunnelEnd;
@@ -47,6 +53,9 @@ export function resolverFiles(
     "log-facility=-",
     `listen-address=${listen.join(",")}`,
     "bind-dynamic",
+    // Who asks for `servers.bind` is told of the upstreams otherwise.
+    "no-ident",
+    `local=/${livenessName}/`,
     "no-hosts",
     "no-resolv",
     "no-poll",
@@ -60,13 +69,13 @@ export function resolverFiles(
     ...setLines([...domainsOf(resources)]),
     "",
   ].join("\n");
-  return { config, servers: serverLines(serversOf(dns), silent) };
+  return { config, servers: serverLines(serversOf(dns), silent), listen };
 }
 
 /** The servers of a connector in the order in which they are asked: the primary's addresses, then the secondary's. */
 export function serversOf(dns: DnsServers): string[] {
   return [dns.primary, dns.primaryIpv6, dns.secondary, dns.secondaryIpv6].filter(
-    (address) => address !== undefined,
+    (address): address is string => address !== undefined && parseAddress(address) !== undefined,
   );
 }
 

@@ -1,4 +1,13 @@
-import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Dnsmasq, resolverPaths } from "../../agent/adapters/dnsmasq.ts";
@@ -6,6 +15,7 @@ import type { NftTable } from "../../agent/adapters/nft-table.ts";
 import { firewallOf } from "../../agent/core/firewall.ts";
 import { learnedSets } from "../../agent/core/firewall-learned.ts";
 import { type ResolverFiles, resolverFiles, serversOf } from "../../agent/core/resolver.ts";
+import type { Heard } from "../../agent/core/resolver-health.ts";
 import type { DnsServers, ResourceSpec } from "../../protocol/specs.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { insideOf, runIn } from "../support/namespaces.ts";
@@ -32,6 +42,8 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
   let resolver: Dnsmasq;
   let primary: DnsServer;
   let secondary: DnsServer;
+  /** The agent's own process, as it were. */
+  let inside: Applications;
   const log = keepingLog();
 
   beforeEach(async () => {
@@ -44,6 +56,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
     primary = await new DnsServer(name, folder, "10.0.0.2", [...records, "who.internal,10.9.9.1"]).ready();
     secondary = await new DnsServer(name, folder, "10.0.0.3", [...records, "who.internal,10.9.9.2"]).ready();
     table = world.instance.table();
+    inside = new Applications(world.instance.name);
     resolver = service1();
     await serve([web]);
   });
@@ -51,6 +64,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
   afterEach(async () => {
     await resolver?.apply(undefined);
     resolver?.[Symbol.dispose]();
+    inside?.[Symbol.dispose]();
     primary?.[Symbol.dispose]();
     secondary?.[Symbol.dispose]();
     world?.[Symbol.dispose]();
@@ -61,6 +75,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
       folder: world.instance.folder,
       log: log.log,
       inside: insideOf(world.instance.name),
+      listens: (address) => inside.request({ do: "listens", address }) as Promise<Heard>,
     });
   }
 
@@ -143,8 +158,12 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
     using instance = new Applications(world.instance.name);
     expect(await resolve("who.internal")).toContain("10.9.9.1");
     // A signal is handled a moment later than it is sent.
+    // And an answer that was on its way when the cache was emptied stays in it.
     const answersFrom = (address: string) =>
-      until(`answers of ${address}`, async () => (await resolve("who.internal")).includes(address));
+      until(`answers of ${address}`, async () => {
+        process.kill(resolver.pid ?? 0, "SIGHUP");
+        return (await resolve("who.internal")).includes(address);
+      });
     const silent = () => instance.request({ do: "watch", servers: serversOf(dns) });
 
     const first = silent();
@@ -215,6 +234,63 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
     expect(resolver.problem).toBeUndefined();
   });
 
+  test("one that runs and does not answer is started anew, and told of until it answers", async () => {
+    const { pid = 0 } = resolver;
+    primary.fallSilent();
+    secondary.fallSilent();
+    await until(
+      "it was asked",
+      async () => (await inside.request({ do: "listens", address: "100.64.0.1" })) === "answer",
+    );
+    process.kill(pid, "SIGSTOP");
+    await until("there is another", () => resolver.pid !== undefined && resolver.pid !== pid, 15_000);
+    expect(resolver.problem?.facts.error).toBe("it runs and does not answer");
+    await until("it answers", () => resolver.problem === undefined);
+    expect(log.lines.filter(({ text }) => /does not answer/.test(text))).toHaveLength(1);
+  }, 30_000);
+
+  test("without its address it is left alone, and listens as soon as that is back", async () => {
+    const { pid } = resolver;
+    const ip = (...words: string[]) => world.instance.must("ip", "address", ...words, "dev", "cb0");
+    await ip("del", "100.64.0.1/32");
+    await until("it is noticed", () => resolver.problem?.facts.error === "its address is on no interface");
+    await ip("add", "100.64.0.1/32");
+    await until("it answers", () => resolver.problem === undefined);
+    expect(resolver.pid).toBe(pid);
+  }, 30_000);
+
+  test("a file with the process id that was lost does not leave two of them", async () => {
+    const { pid = 0 } = resolver;
+    rmSync(resolverPaths(world.instance.folder).pidFile);
+    await until("there is another", () => resolver.pid !== undefined && resolver.pid !== pid);
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+    expect(await resolve("who.internal")).toContain("10.9.9.1");
+  });
+
+  test("servers that an agent wrote before it was killed are taken by the next", async () => {
+    expect(await resolve("who.internal")).toContain("10.9.9.1");
+    resolver[Symbol.dispose]();
+    const wanted = filesOf([web], { primary: "10.0.0.3" });
+    writeFileSync(resolverPaths(world.instance.folder).serversFile, wanted.servers);
+    resolver = service1();
+    expect((await resolver.apply(wanted)).ok).toBe(true);
+    await until("the other server answers", async () => (await resolve("who.internal")).includes("10.9.9.2"));
+  });
+
+  test("what comes with a configuration that is refused is not half taken", async () => {
+    const { config, listen, servers } = filesOf([web], { primary: "10.0.0.3" });
+    expect((await resolver.apply({ config: `${config}no-such-option\n`, servers, listen })).ok).toBe(false);
+    expect(readFileSync(resolverPaths(world.instance.folder).serversFile, "utf8")).not.toBe(servers);
+    expect((await resolver.apply({ config, servers, listen })).ok).toBe(true);
+    await until("the other server answers", async () => (await resolve("who.internal")).includes("10.9.9.2"));
+  });
+
+  test("its log does not grow for ever", async () => {
+    const { logFile } = resolverPaths(world.instance.folder);
+    appendFileSync(logFile, "word\n".repeat(400_000));
+    await until("it is cut", () => statSync(logFile).size < 1_000_000);
+  });
+
   test("it outlives the agent, and the next one takes it over", async () => {
     const { pid } = resolver;
     resolver[Symbol.dispose]();
@@ -228,8 +304,8 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
 
   test("a configuration that it refuses leaves the one that runs", async () => {
     const { pid } = resolver;
-    const { config, servers } = filesOf([web]);
-    const refused = await resolver.apply({ config: `${config}no-such-option\n`, servers });
+    const { config, servers, listen } = filesOf([web]);
+    const refused = await resolver.apply({ config: `${config}no-such-option\n`, servers, listen });
     expect(refused.ok ? "" : String(refused.failure.facts.error)).toMatch(/bad option|no-such-option/);
     expect(resolver.pid).toBe(pid);
     expect(await resolve("who.internal")).toContain("10.9.9.1");
@@ -279,6 +355,36 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
   });
 });
 
+test("one that ends as soon as it runs is started after longer and longer waits", async () => {
+  using folder = temporaryFolder();
+  const { pidFile } = resolverPaths(folder.path);
+  const starts = join(folder.path, "starts");
+  const script = [
+    "#!/bin/sh",
+    'case "$1" in --version) echo "Dnsmasq version 2.90"; echo "options: nftset"; exit;; --test) exit;; esac',
+    `echo start >> ${starts}; echo $$ > ${pidFile}; /bin/sleep 0.1; echo cannot go on >&2; exit 1`,
+  ];
+  writeFileSync(join(folder.path, "dnsmasq"), script.join("\n"), { mode: 0o755 });
+  const log = keepingLog();
+  using resolver = new Dnsmasq({
+    folder: folder.path,
+    log: log.log,
+    inside: ["/usr/bin/env", `PATH=${folder.path}`],
+  });
+  expect((await resolver.apply({ config: "", servers: "", listen: [] })).ok).toBe(true);
+  await until("it ended", () => resolver.problem !== undefined);
+  expect(resolver.problem?.facts.error).toBe("cannot go on");
+  const count = () => readFileSync(starts, "utf8").split("\n").length - 1;
+  const whenStarted = async (n: number) => {
+    await until(`${n} starts`, () => count() >= n);
+    return performance.now();
+  };
+  const fourthMs = await whenStarted(4);
+  // 800 ms of waiting; without, what looks after it comes by every 250.
+  expect((await whenStarted(5)) - fourthMs).toBeGreaterThan(700);
+  await resolver.apply(undefined);
+});
+
 describe("a dnsmasq that cannot be used", () => {
   test.each([
     ["missing", undefined, /dnsmasq.*No such file/],
@@ -301,7 +407,7 @@ describe("a dnsmasq that cannot be used", () => {
       log: log.log,
       inside: ["/usr/bin/env", `PATH=${folder.path}`],
     });
-    const applied = await resolver.apply({ config: "", servers: "" });
+    const applied = await resolver.apply({ config: "", servers: "", listen: [] });
     expect(applied.ok ? undefined : applied.failure.code).toBe("datapath.failing");
     expect(applied.ok ? "" : String(applied.failure.facts.error)).toMatch(error);
     expect(applied.ok ? "" : String(applied.failure.facts.command)).toMatch(/^dnsmasq --version/);

@@ -7,7 +7,9 @@ import { Resolver } from "node:dns/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ask } from "../../agent/adapters/dns-question.ts";
 import { UpstreamWatch } from "../../agent/adapters/dnsmasq-upstreams.ts";
+import { livenessName } from "../../agent/core/resolver.ts";
 import { createLogger } from "../../protocol/node/log.ts";
 
 export type Request =
@@ -43,6 +45,8 @@ export type Request =
     }
   /** Asks a DNS server again and again with one and the same query, as some stub resolvers do; the address, or silence. */
   | { readonly do: "repeat"; readonly from: string; readonly server: string; readonly name: string }
+  /** Asks the resolver of this host whether it answers, as the agent does. */
+  | { readonly do: "listens"; readonly address: string }
   /** Watches DNS servers from now on, and answers with those that are silent when they next change. */
   | { readonly do: "watch"; readonly servers: readonly string[] }
   /** Asks for one name every 2 ms, each time once; answers with how many were asked and answered as JSON. */
@@ -76,6 +80,8 @@ function handle(request: Request): Promise<string> {
       return resolve(request);
     case "repeat":
       return repeat(request);
+    case "listens":
+      return ask({ server: request.address, from: request.address, name: livenessName, withinMs: 900 });
     case "watch":
       return nextSilent(request.servers);
     case "pelt":

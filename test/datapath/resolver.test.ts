@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { resolverFiles } from "../../agent/core/resolver.ts";
+import { ResolverHealth } from "../../agent/core/resolver-health.ts";
 import { UpstreamHealth } from "../../agent/core/resolver-upstreams.ts";
 import { service, tunnel } from "./firewall-plans.ts";
 
@@ -58,4 +59,43 @@ test("a server is silent after two misses in a row, and asked first again after 
   expect(health.probed(new Map([["10.0.0.3", true]]))).toBe(true);
   expect([...health.silent]).toEqual([]);
   expect(health.probed(new Map([["10.0.0.3", true]]))).toBe(false);
+});
+
+test("a resolver that runs is started anew after two misses in a row, and then has longer to answer each time", () => {
+  const health = new ResolverHealth();
+  health.began(0);
+  expect(health.isDue(1_999)).toBe(false);
+  expect(health.isDue(2_000)).toBe(true);
+  expect(health.heard("silence", 2_000)).toBe(false);
+  expect(health.heard("answer", 4_000)).toBe(false);
+  expect(health.heard("silence", 6_000)).toBe(false);
+  expect(health.problem).toBeUndefined();
+  expect(health.heard("silence", 8_000)).toBe(true);
+  expect(health.problem).toBe("it runs and does not answer");
+  health.began(8_000);
+  expect(health.isDue(11_999)).toBe(false);
+  expect(health.heard("silence", 12_000)).toBe(false);
+  expect(health.heard("silence", 14_000)).toBe(true);
+  health.began(14_000);
+  expect(health.isDue(21_999)).toBe(false);
+  expect(health.problem).toBe("it runs and does not answer");
+  expect(health.heard("answer", 22_000)).toBe(false);
+  expect(health.problem).toBeUndefined();
+  health.began(22_000);
+  expect(health.isDue(24_000)).toBe(true);
+});
+
+test("an address that is on no interface is told, and no reason to start anything", () => {
+  const health = new ResolverHealth();
+  health.began(0);
+  for (const nowMs of [2_000, 4_000, 6_000]) expect(health.heard("no such address here", nowMs)).toBe(false);
+  expect(health.problem).toBe("its address is on no interface");
+  expect(health.heard("silence", 8_000)).toBe(false);
+  expect(health.heard("answer", 10_000)).toBe(false);
+  expect(health.problem).toBeUndefined();
+});
+
+test("what is no address of a server never reaches dnsmasq's file", () => {
+  const { servers } = resolverFiles({ ...dns, secondary: "10.0.0.3\nserver=/internal/192.0.2.1" }, [], place);
+  expect(servers).toBe("server=10.0.0.2\nserver=fd00::2\nserver=fd00::3\n");
 });
