@@ -1,9 +1,15 @@
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { application } from "../datapath/tunnel-hosts.ts";
+import { variants } from "../datapath/wireguard-hosts.ts";
 import { noNamespaces, pingSteadily, pings, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { deviceWorld } from "./tunnel-world.ts";
+
+/** Why there is no WireGuard in this kernel: then it takes wireguard-go. */
+const kernel = variants.find(({ title }) => title === "kernel")?.missing;
 
 type World = Awaited<ReturnType<typeof deviceWorld>>;
 
@@ -118,6 +124,28 @@ describe.skipIf(noNamespaces)(title, () => {
     await until("up", () => verdictOf(world) === "alive", 20_000);
     expect(device.child.exitCode).toBeNull();
   });
+
+  test.skipIf(kernel === undefined)(
+    "without wireguard-go it says so, and goes on when that is there",
+    async () => {
+      const world = await deviceWorld();
+      const programs = join(world.folder, "bin");
+      mkdirSync(programs);
+      const found = (name: string) => execFileSync("which", [name], { encoding: "utf8" }).trim();
+      for (const name of ["ip", "ping", "cat"]) symlinkSync(found(name), join(programs, name));
+      world.environment.PATH = programs;
+      await world.first.admit();
+      const device = world.run();
+      await until("joined", () => world.controller.reported("device"));
+      world.controller.attaches(world.first.attachment);
+      await until("told", () => device.output().includes("wireguard-go is not installed"));
+      expect(device.output()).toContain('"code":"tunnel.failing"');
+      expect(world.controller.reported("path")).toBeUndefined();
+      symlinkSync(found("wireguard-go"), join(programs, "wireguard-go"));
+      await until("up", () => verdictOf(world) === "alive", 20_000);
+      expect(device.output()).toContain("the tunnel is as it should be again");
+    },
+  );
 });
 
 /** A device that runs, attached to the first instance, whose path is alive. */

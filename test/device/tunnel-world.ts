@@ -45,9 +45,10 @@ export async function deviceWorld() {
     must(await host.apply(noTunnel, undefined));
   });
 
+  const environment: Record<string, string | undefined> = { ...process.env };
   const start = (command: string, ...args: string[]) => {
     const all = [...inside.slice(1), process.execPath, script, command, "--state-dir", stateFolder, ...args];
-    const child = spawn("ip", all, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("ip", all, { stdio: ["ignore", "pipe", "pipe"], env: environment });
     running.add(child);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
@@ -60,7 +61,7 @@ export async function deviceWorld() {
   };
   const device = { namespace, name, key };
   return {
-    ...{ controller, namespace, name, resolvConf, start },
+    ...{ controller, namespace, name, resolvConf, start, environment, folder: folder.path },
     run: (...args: string[]) => {
       const link = ["--controller", controller.url, "--code-file", join(folder.path, "code")];
       const tunnel = ["--interface", name, "--names", "file:/etc/resolv.conf"];
