@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { failed, type Result, success } from "../../protocol/failures.ts";
 import type { Run } from "../../protocol/node/command.ts";
@@ -15,6 +15,7 @@ export class Nft {
   readonly #folder: string;
   readonly #timeoutMs: number;
   #files = 0;
+  #isSwept = false;
 
   /** `folder` holds the texts while they are applied; nobody else may be able to write there. */
   constructor(options: { run: Run; folder: string; timeoutMs?: number }) {
@@ -44,6 +45,7 @@ export class Nft {
   async apply(text: string): Promise<Result<void>> {
     const path = join(this.#folder, `firewall-${process.pid}-${this.#files++}.nft`);
     try {
+      this.#sweep();
       writeFileSync(path, text, { mode: 0o600, flag: "wx" });
       const done = await this.#run(["nft", "-f", path], { timeoutMs: this.#timeoutMs });
       return done.ok ? success(undefined) : done;
@@ -69,6 +71,17 @@ export class Nft {
   /** Takes the table away, for an instance that leaves for good. Fine when there is none. */
   remove(): Promise<Result<void>> {
     return this.apply("add table inet connector\ndelete table inet connector\n");
+  }
+
+  /** What agents left that were killed at the wrong moment, of this process's number too. */
+  #sweep(): void {
+    if (this.#isSwept) return;
+    this.#isSwept = true;
+    for (const name of readdirSync(this.#folder)) {
+      const pid = Number(/^firewall-(\d+)-\d+\.nft$/.exec(name)?.[1]);
+      const isLeft = pid === process.pid || !existsSync(`/proc/${pid}`);
+      if (Number.isInteger(pid) && isLeft) rmSync(join(this.#folder, name), { force: true });
+    }
   }
 }
 

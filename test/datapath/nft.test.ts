@@ -302,6 +302,8 @@ describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel
 });
 
 describe("an nft that cannot be used", () => {
+  let nftFolder = "";
+
   /** `nft` as this script. */
   function fake(script: string | undefined, use: (nft: Nft) => Promise<void>): Promise<void> {
     const folder = temporaryFolder();
@@ -309,6 +311,7 @@ describe("an nft that cannot be used", () => {
       writeFileSync(join(folder.path, "nft"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     }
     const run = commandRunner(["/usr/bin/env", `PATH=${folder.path}`]);
+    nftFolder = folder.path;
     return use(new Nft({ run, folder: folder.path, timeoutMs: 300 })).finally(() => folder[Symbol.dispose]());
   }
 
@@ -340,6 +343,18 @@ describe("an nft that cannot be used", () => {
       const result = await nft.version();
       if (result.ok) expect([result.value, undefined]).toEqual([version, error]);
       else expect(result.failure.facts.error).toBe(error);
+    });
+  });
+
+  test("what an agent left that was killed is taken away, and does not stand in the way", async () => {
+    await fake("exit 0", async (nft) => {
+      for (const name of [`firewall-${process.pid}-0.nft`, "firewall-999999999-3.nft"]) {
+        writeFileSync(join(nftFolder, name), "half");
+      }
+      const others = `firewall-${process.ppid}-1.nft`;
+      writeFileSync(join(nftFolder, others), "another's");
+      expect((await nft.apply("")).ok).toBe(true);
+      expect(readdirSync(nftFolder).filter((name) => name !== "nft")).toEqual([others]);
     });
   });
 
