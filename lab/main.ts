@@ -9,8 +9,7 @@ import { keepRunFolder, makeRunFolder, removeRunFolder } from "./run-folder.ts";
 import { Screen } from "./screen.ts";
 import { showLive, showOnce } from "./show.ts";
 import { startLab } from "./start.ts";
-import { vpcObstacle } from "./vpc/obstacle.ts";
-import { VpcPlace } from "./vpc-place.ts";
+import { VpcPlace, vpcPlaceObstacle } from "./vpc-place.ts";
 
 const purpose = [
   "$0\n\nThe product on this machine: a controller, the instances of one active-active connector on emulated EC2",
@@ -80,7 +79,7 @@ async function run(folder: string, signal: AbortSignal): Promise<number> {
 
 /** A VPC where there can be one. */
 async function openPlace(folder: string): Promise<Place> {
-  const obstacle = options.loopback ? "--loopback" : await vpcObstacle();
+  const obstacle = options.loopback ? "--loopback" : await vpcPlaceObstacle();
   return obstacle === undefined ? VpcPlace.open(folder) : loopbackPlace(obstacle);
 }
 

@@ -6,6 +6,7 @@ import type { ControllerSite, DeviceSite, InstanceSite, Place } from "./place.ts
 import { metadataIpv4 } from "./vpc/addresses.ts";
 import { startCorporate } from "./vpc/corporate.ts";
 import { enterFunction } from "./vpc/enter.ts";
+import { missingProgram, vpcObstacle } from "./vpc/obstacle.ts";
 import { setSysctls } from "./vpc/sysctls.ts";
 import { createVpc, type Vpc } from "./vpc/vpc.ts";
 
@@ -14,6 +15,16 @@ const healthPort = 9464;
 
 /** What an AMI sets at boot. */
 const sysctlFile = join(import.meta.dirname, "..", "systemd", "sysctl.d", "60-connector.conf");
+
+/** What agents and devices run, besides what the VPC itself is made with. */
+const programs = ["wg", "conntrack", "ping"] as const;
+
+/** Why packets cannot flow on this machine, in one line; undefined when they can. */
+export async function vpcPlaceObstacle(): Promise<string | undefined> {
+  const obstacle = (await vpcObstacle()) ?? missingProgram(programs);
+  if (obstacle !== undefined) return obstacle;
+  return existsSync("/sys/module/wireguard") ? undefined : missingProgram(["wireguard-go"]);
+}
 
 /** Every process on a machine of its own, with real packets between them: a VPC of network namespaces. */
 export class VpcPlace implements Place {

@@ -1,7 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { commandRunner } from "../../protocol/node/command.ts";
 import { ip, must } from "./commands.ts";
 import { enterCommand, makeHostFolder } from "./enter.ts";
 import { namespaceNames, removeLeftovers, removeNamespaces } from "./namespaces.ts";
@@ -21,11 +20,8 @@ const probeRules = `table inet probe {
 export async function vpcObstacle(): Promise<string | undefined> {
   if (process.platform !== "linux") return "network namespaces are a thing of Linux";
   if (process.getuid?.() !== 0) return "network namespaces need root";
-  const run = commandRunner();
-  for (const program of programs) {
-    const found = await run(["sh", "-c", 'command -v "$0"', program]);
-    if (!found.ok) return `${program} is not installed`;
-  }
+  const missing = missingProgram(programs);
+  if (missing !== undefined) return missing;
   const folder = mkdtempSync(join(tmpdir(), "connector-probe-"));
   const namespace = namespaceNames("probe")(folder.slice(-6));
   try {
@@ -41,4 +37,15 @@ export async function vpcObstacle(): Promise<string | undefined> {
     await removeNamespaces([namespace]);
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The first of them that is not there, in one line. */
+export function missingProgram(wanted: readonly string[]): string | undefined {
+  const missing = wanted.find((program) => !isInstalled(program));
+  return missing && `${missing} is not installed (npm run setup installs it)`;
+}
+
+export function isInstalled(program: string): boolean {
+  const folders = (process.env.PATH ?? "").split(":").filter(Boolean);
+  return folders.some((folder) => existsSync(join(folder, program)));
 }
