@@ -3,7 +3,7 @@
  */
 import { cpus } from "node:os";
 import type { BenchResult, BenchRow } from "./bench.ts";
-import { benches, obstacle } from "./registry.ts";
+import { benches, obstacles } from "./registry.ts";
 
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !Object.hasOwn(benches, name));
@@ -18,7 +18,7 @@ console.log(
 );
 for (const [name, run] of Object.entries(benches)) {
   if (named.length > 0 && !named.includes(name)) continue;
-  const why = obstacle(name);
+  const why = obstacles[name];
   if (why === undefined) print(name, await run("full"));
   else console.log(`${name}  not run: ${why}\n`);
 }

@@ -1,5 +1,7 @@
+import { vpcObstacle } from "../../lab/vpc/obstacle.ts";
 import { noNamespaces } from "../support/namespaces.ts";
 import { run as agent } from "./agent.bench.ts";
+import { run as attach } from "./attach.bench.ts";
 import type { Bench } from "./bench.ts";
 import { run as codec } from "./codec.bench.ts";
 import { run as controller } from "./controller.bench.ts";
@@ -15,9 +17,14 @@ export const benches: Readonly<Record<string, Bench>> = {
   controller,
   datapath,
   "datapath-apply": datapathApply,
+  attach,
 };
 
+const noVpc = await vpcObstacle();
+
 /** Why a bench cannot run here; undefined when it can. */
-export function obstacle(name: string): string | undefined {
-  return name.startsWith("datapath") ? noNamespaces : undefined;
-}
+export const obstacles: Readonly<Record<string, string | undefined>> = {
+  datapath: noNamespaces,
+  "datapath-apply": noNamespaces,
+  attach: noVpc,
+};
