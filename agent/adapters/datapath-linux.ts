@@ -15,6 +15,7 @@ import { forgetConnections } from "./conntrack.ts";
 import { Dnsmasq, resolverPaths } from "./dnsmasq.ts";
 import { UpstreamWatch } from "./dnsmasq-upstreams.ts";
 import { Nft } from "./nft.ts";
+import { NftMonitor } from "./nft-monitor.ts";
 import { NftTable } from "./nft-table.ts";
 import { Tunnel, type TunnelState } from "./wireguard.ts";
 
@@ -44,6 +45,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   readonly #options: LinuxDataPathOptions;
   readonly #run = commandRunner();
   readonly #nft: Nft;
+  readonly #monitor: NftMonitor;
   readonly #table: NftTable;
   readonly #dnsmasq: Dnsmasq;
   readonly #upstreams: UpstreamWatch;
@@ -59,12 +61,15 @@ export class LinuxDataPath implements DataPath, Disposable {
   #toldResolver: string | undefined;
   /** What happened to the tunnel by itself since the last comparison. */
   #renewed = false;
+  /** Who else has changed our table since the last comparison. */
+  #changedBy: string | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: LinuxDataPathOptions) {
     const { folder, log } = options;
     this.#options = options;
-    this.#nft = new Nft({ run: this.#run, folder });
+    this.#monitor = new NftMonitor({ log, onChange: (by) => this.#tableChanged(by) });
+    this.#nft = new Nft({ run: this.#run, folder, onChange: (pid) => this.#monitor.own(pid) });
     this.#table = new NftTable({ nft: this.#nft, log });
     this.#dnsmasq = new Dnsmasq({ folder, log });
     this.#upstreams = new UpstreamWatch({
@@ -93,6 +98,7 @@ export class LinuxDataPath implements DataPath, Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#ageing);
+    this.#monitor[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
     this.#dnsmasq[Symbol.dispose]();
     this.#tunnel?.[Symbol.dispose]();
@@ -191,8 +197,15 @@ export class LinuxDataPath implements DataPath, Disposable {
     const table = await this.#table.drift();
     if (!table.ok) return table;
     const renewed = this.#renewed ? [`interface ${instanceInterface} was lost, and made anew`] : [];
+    const by = this.#changedBy === undefined || table.value.length === 0 ? [] : [`by ${this.#changedBy}`];
     this.#renewed = false;
-    return success(this.#state(tunnel.value, [...renewed, ...table.value]));
+    this.#changedBy = undefined;
+    return success(this.#state(tunnel.value, [...renewed, ...table.value, ...by]));
+  }
+
+  #tableChanged(by: string): void {
+    this.#changedBy = by;
+    if (this.#plan !== undefined) this.#options.onNews();
   }
 
   #state({ routes, peers, drift }: TunnelState, more: readonly string[]): DataPathState {

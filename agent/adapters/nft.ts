@@ -14,14 +14,19 @@ export class Nft {
   readonly #run: Run;
   readonly #folder: string;
   readonly #timeoutMs: number;
+  readonly #onChange: (pid: number) => void;
   #files = 0;
   #isSwept = false;
 
-  /** `folder` holds the texts while they are applied; nobody else may be able to write there. */
-  constructor(options: { run: Run; folder: string; timeoutMs?: number }) {
+  /**
+   * `folder` holds the texts while they are applied; nobody else may be able to write there. `onChange` is told of the
+   * process that makes a change, before it does.
+   */
+  constructor(options: { run: Run; folder: string; timeoutMs?: number; onChange?: (pid: number) => void }) {
     this.#run = options.run;
     this.#folder = options.folder;
     this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+    this.#onChange = options.onChange ?? (() => undefined);
   }
 
   /** `1.0.6`, or why this host's nft cannot be used. */
@@ -47,7 +52,10 @@ export class Nft {
     try {
       this.#sweep();
       writeFileSync(path, text, { mode: 0o600, flag: "wx" });
-      const done = await this.#run(["nft", "-f", path], { timeoutMs: this.#timeoutMs });
+      const done = await this.#run(["nft", "-f", path], {
+        timeoutMs: this.#timeoutMs,
+        onStart: this.#onChange,
+      });
       return done.ok ? success(undefined) : done;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? "unknown";

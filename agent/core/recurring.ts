@@ -2,6 +2,8 @@ import type { Instant } from "../../protocol/time.ts";
 
 /** A share of one processor that repeated work may take: after work of 50 ms there is a rest of 25 s. */
 const restPerWork = 500;
+/** However long it took: on a busy machine that is no measure of what it costs. */
+const restMsMax = 60_000;
 
 /** Work that is repeated for ever, one at a time: every so often, and less often where it takes long. */
 export class Recurring {
@@ -24,7 +26,8 @@ export class Recurring {
   end(now: Instant): void {
     if (this.#state.is === "resting") return;
     const tookMs = now.monotonicMs - this.#state.sinceMs;
-    this.#state = { is: "resting", untilMs: now.monotonicMs + Math.max(this.#everyMs, restPerWork * tookMs) };
+    const restMs = Math.max(this.#everyMs, Math.min(restMsMax, restPerWork * tookMs));
+    this.#state = { is: "resting", untilMs: now.monotonicMs + restMs };
   }
 
   /** As soon as it rests, it is due. */

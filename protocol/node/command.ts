@@ -5,6 +5,8 @@ export interface CommandOptions {
   /** Written to its standard input. */
   readonly input?: string;
   readonly timeoutMs?: number;
+  /** Told of its process id, when it has one. */
+  readonly onStart?: (pid: number) => void;
 }
 
 /** Runs a command to its end. `datapath.failing` with the command and what it said, or why it could not be asked. */
@@ -52,6 +54,7 @@ function runOnce(
     for (const pipe of child.stdio) pipe?.destroy();
     child.unref();
   }, timeoutMs);
+  if (child.pid !== undefined) options.onStart?.(child.pid);
   // Without a free descriptor there are no pipes; the error is on its way.
   if (child.stdout === undefined) return promise;
   const stdout = collect(child.stdout, outputBytesMax, () => {

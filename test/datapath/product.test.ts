@@ -1,0 +1,264 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import type { LabDevice } from "../../lab/device.ts";
+import type { LabInstance } from "../../lab/instance.ts";
+import type { Lab } from "../../lab/lab.ts";
+import { Process } from "../../lab/process.ts";
+import { prove, shortcomings, web } from "../../lab/proof.ts";
+import { startLab } from "../../lab/start.ts";
+import { Asker } from "../../lab/vpc/asker.ts";
+import { corporateAddresses } from "../../lab/vpc/corporate.ts";
+import type { Host } from "../../lab/vpc/host.ts";
+import { VpcPlace } from "../../lab/vpc-place.ts";
+import { look, places, untilActive, untilCondition } from "../e2e/look.ts";
+import { obstacle, shell } from "../lab/vpc-fixture.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
+
+/** The whole product on one machine each, and what is done to it while packets flow. */
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
+const folder = temporaryFolder();
+const { echo, caller } = corporateAddresses;
+let lab: Lab;
+
+describe.skipIf(obstacle !== undefined)(
+  `the product${obstacle === undefined ? "" : ` (skipped: ${obstacle})`}`,
+  () => {
+    beforeAll(async () => {
+      const place = await VpcPlace.open(join(folder.path, "vpc"));
+      lab = await startLab({
+        folder: folder.path,
+        place,
+        instances: 1,
+        devices: 5,
+        prefixSchedule: "* * * * * *",
+      });
+      await untilActive(lab);
+      await untilProven();
+    });
+
+    afterAll(async () => {
+      await lab?.[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    });
+
+    describe("lets nothing through but what it should", () => {
+      test("neither the metadata service, nor another user, nor an address that nobody leases", async () => {
+        const [one, two] = await Promise.all([leaseOf(device(0)), leaseOf(device(1))]);
+        const { host } = device(0);
+        await shell(
+          host,
+          "ip route add 169.254.169.254 dev connector-dev; ip route add fd00:ec2::254 dev connector-dev",
+        );
+        await shell(
+          host,
+          `ip route add 172.18.128.0/24 dev connector-dev; ip -6 route add 2600:1f18:2a89:703::/64 dev connector-dev`,
+        );
+        // The peer takes them all: what stops them is the instance.
+        const peer = (await shell(host, "wg show connector-dev peers")).trim();
+        const before = await shell(host, "wg show connector-dev allowed-ips");
+        await shell(host, `wg set connector-dev peer ${peer} allowed-ips 0.0.0.0/0,::/0`);
+        onTestFinished(async () => {
+          const allowed = before.split("\t")[1]?.trim().replaceAll(" ", ",");
+          await shell(host, `wg set connector-dev peer ${peer} allowed-ips ${allowed}`);
+        });
+        const unleased = one.ipv4.replace(/\d+$/, (end) => `${Number(end) ^ 8}`);
+        const targets = ["169.254.169.254", "fd00:ec2::254", two.ipv4, two.ipv6, unleased];
+        for (const target of targets) expect(await pings(host, target), target).toBe(false);
+        expect(await pings(host, echo.ipv4)).toBe(true);
+        expect(await dropped("drop_metadata")).toBeGreaterThan(0);
+      });
+
+      test("no packet with another source than the leased one", async () => {
+        const { host } = device(0);
+        const { ipv4 } = await leaseOf(device(1));
+        await shell(host, `ip address add ${ipv4}/32 dev connector-dev`);
+        onTestFinished(() => shell(host, `ip address del ${ipv4}/32 dev connector-dev`).then(() => {}));
+        expect(await pings(host, echo.ipv4, ipv4)).toBe(false);
+        expect(await pings(host, echo.ipv4)).toBe(true);
+      });
+
+      test("connections from the applications only where a service allows them", async () => {
+        const [employee, contractor] = [deviceOf("Employees"), deviceOf("Contractors")];
+        const call = `http://${caller.ipv4}/call?port=9000`;
+        const withAddress = `${call}&address=${(await leaseOf(contractor)).ipv4}`;
+        const [called] = await employee.host.ask({ kind: "callback", url: call, port: 9_000 });
+        expect(called).toMatchObject({ ok: true, text: expect.stringMatching(/"connected":true/) });
+        // Contractors may neither ask it to call nor be called.
+        const [refused] = await contractor.host.ask({ kind: "callback", url: call, port: 9_000 });
+        expect(refused).toEqual({ ok: false, why: "ETIMEDOUT" });
+        const [other] = await employee.host.ask({ kind: "http", url: withAddress, withinMs: 4_000 });
+        expect(other).toMatchObject({
+          ok: true,
+          text: expect.stringMatching(/"connected":false,"why":"ETIMEDOUT"/),
+        });
+      });
+    });
+
+    describe("goes on", () => {
+      test("with 100 MB on their way while the agent is killed again and again", async () => {
+        const transfer = new Process({
+          name: "transfer",
+          args: [join(import.meta.dirname, "transfer-program.ts"), echo.ipv4, "7", `${100_000_000}`],
+          command: device(0).host.command(),
+          logFile: join(folder.path, "transfer.log"),
+        });
+        transfer.start();
+        onTestFinished(() => transfer.stop().then(() => {}));
+        await until("it has begun", () => transfer.log().includes("begun"), 30_000);
+        const agent = instance().process;
+        for (let kills = 0; kills < 3; kills++) {
+          const { starts } = agent;
+          agent.signal("SIGKILL");
+          await until("a new agent", () => agent.starts > starts && agent.pid !== undefined);
+          await until(
+            "it is Active",
+            async () => (await look(instance(), "status"))?.status === "Active",
+            20_000,
+          );
+          if (kills === 0) expect(transfer.log()).toBe("begun\n");
+        }
+        // It begins anew when it has ended.
+        await until("it has ended", () => transfer.log().split("\n").length > 2, 30_000);
+        expect(transfer.log()).toMatch(/^begun\ndone\n/);
+        await untilActive(lab);
+      });
+
+      test("without the controller: packets flow, and leases renew", async () => {
+        const { process } = lab.controller;
+        const before = await places(lab);
+        await process.stop();
+        const ends = async () => (await look(instance(), "leases"))?.map(({ untilMs }) => untilMs) ?? [];
+        const first = await ends();
+        expect(first).toHaveLength(5);
+        await using asker = new Asker(device(0).host);
+        await until(
+          "every lease lasts longer",
+          async () => {
+            expect((await asker.ask(web(4, 2_000))).answer).toMatchObject({ ok: true });
+            return (await ends()).every((end, i) => end > (first[i] ?? 0));
+          },
+          30_000,
+        );
+        process.start();
+        await untilActive(lab);
+        expect(await places(lab)).toEqual(before);
+        await untilProven();
+      });
+    });
+
+    describe("comes back by itself", () => {
+      const damages: readonly [what: string, how: string, condition: string | undefined][] = [
+        ["the table is deleted", "nft delete table inet connector", "datapath.drifted"],
+        ["every table is flushed", "nft flush ruleset", "datapath.drifted"],
+        ["the interface is deleted", "ip link del connector0", "datapath.drifted"],
+        ["wireguard-go is killed", "pkill -9 -x wireguard-go --ns $$ --nslist net", "datapath.drifted"],
+        ["dnsmasq is killed", "pkill -9 -x dnsmasq --ns $$ --nslist net", undefined],
+        ["dnsmasq hangs", "pkill -STOP -x dnsmasq --ns $$ --nslist net", undefined],
+      ];
+      test.each(damages)("%s", async (_what, how, condition) => {
+        await shell(hostOf(instance()), how);
+        if (condition !== undefined) await untilCondition(instance(), condition);
+        await untilProven();
+        expect((await look(instance(), "status"))?.status).toBe("Active");
+        // Nothing that is open stays open.
+        const { host } = device(0);
+        expect(await pings(host, "169.254.169.254")).toBe(false);
+      });
+    });
+
+    test("what was served is shown", async () => {
+      await until("all are active", async () => (await look(instance(), "status"))?.activeAgents === 5);
+      const sessions = (await look(instance(), "sessions")) ?? [];
+      for (const { rxBytes = 0, txBytes = 0, handshakeMs = 0, endpoint = "" } of sessions) {
+        expect(Math.min(rxBytes, txBytes)).toBeGreaterThan(1_000);
+        expect(Date.now() - handshakeMs).toBeLessThan(200_000);
+        expect(endpoint).toMatch(/^198\.18\.1\.\d+:\d+$/);
+      }
+    });
+
+    test("a device that is logged out is cut off within a second, connections included", async () => {
+      const leaving = device(2);
+      const { ipv4 } = await leaseOf(leaving);
+      const transfer = new Process({
+        name: "endless",
+        args: [join(import.meta.dirname, "transfer-program.ts"), echo.ipv4, "7", `${10_000_000_000}`],
+        command: leaving.host.command(),
+        logFile: join(folder.path, "endless.log"),
+      });
+      // Holding its tunnel up by hand: what counts is that the instance lets go.
+      transfer.start();
+      onTestFinished(() => transfer.stop().then(() => {}));
+      const entries = async () =>
+        Number(
+          await shell(
+            hostOf(instance()),
+            `conntrack -C; conntrack -L -s ${ipv4} 2>/dev/null | grep -c .`,
+          ).then((text) => text.split("\n")[1]),
+        );
+      await until("it is connected", async () => (await entries()) > 0);
+      leaving.process.signal("SIGSTOP");
+      const { id } = (await lab.listDevices()).find(({ name }) => name === leaving.plan.name) ?? { id: "" };
+      const endedAtMs = performance.now();
+      await lab.controller.admin.call("device.remove", { params: { device: id } });
+      await until("nothing of it is left", async () => (await entries()) === 0, 2_000);
+      expect(performance.now() - endedAtMs).toBeLessThan(1_000);
+      expect(
+        await shell(
+          hostOf(instance()),
+          `nft get element inet connector users4 '{ ${ipv4} }' 2>&1 | grep -c "No such file"`,
+        ),
+      ).not.toBe("0");
+      leaving.process.signal("SIGCONT");
+    });
+  },
+);
+
+function instance(): LabInstance {
+  const [found] = lab.instances;
+  if (found === undefined) throw new RangeError("no instance");
+  return found;
+}
+
+function device(number: number): LabDevice & { host: Host } {
+  const found = lab.devices[number];
+  if (found?.site.host === undefined) throw new RangeError(`no device ${number}`);
+  return { ...found, host: found.site.host };
+}
+
+function deviceOf(group: string): LabDevice & { host: Host } {
+  return device(lab.devices.findIndex(({ plan }) => plan.group === group));
+}
+
+function hostOf({ site }: LabInstance): Host {
+  if (site.host === undefined) throw new RangeError("the instance has no host");
+  return site.host;
+}
+
+async function leaseOf({ plan }: LabDevice): Promise<{ ipv4: string; ipv6: string }> {
+  const session = (await lab.listDevices()).find(({ name }) => name === plan.name)?.session;
+  return { ipv4: session?.ipv4 ?? "none", ipv6: session?.ipv6 ?? "none" };
+}
+
+/** Every device gets what it asks for over both families, with its own addresses, and not what no service allows. */
+async function untilProven(): Promise<void> {
+  const proofs = await prove(lab, performance.now() + 20_000, new AbortController().signal);
+  expect(proofs.flatMap(shortcomings)).toEqual([]);
+}
+
+async function pings(host: Host, to: string, from?: string): Promise<boolean> {
+  const source = from === undefined ? "" : `-I ${from}`;
+  return (
+    await shell(host, `ping -n -q -c1 -W1 ${source} ${to} > /dev/null && echo yes || echo no`)
+  ).endsWith("yes");
+}
+
+/** What the firewall dropped for these reasons. */
+async function dropped(...reasons: string[]): Promise<number> {
+  const text = await shell(hostOf(instance()), "nft -j list counters table inet connector");
+  const items: { counter?: { name: string; packets: number } }[] = JSON.parse(text).nftables;
+  return items.reduce(
+    (sum, { counter }) => sum + (reasons.includes(counter?.name ?? "") ? (counter?.packets ?? 0) : 0),
+    0,
+  );
+}
