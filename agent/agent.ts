@@ -33,7 +33,7 @@ export interface AgentSetup {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
-  /** The kernel's when not given, or the recorder where the environment says so. */
+  /** When not given: the recorder where the environment says `CONNECTOR_DATAPATH=record`, else the kernel's. */
   readonly dataPath?: DataPath;
 }
 

@@ -65,7 +65,7 @@ export class VpcPlace implements Place {
     if (existsSync(sysctlFile)) await setSysctls(host, sysctlFile);
     let door: Promise<number> | undefined;
     return {
-      process: { command: host.command() },
+      process: { command: host.command(), env: { CONNECTOR_DATAPATH: "kernel" } },
       host,
       imds: host.imds,
       metadataUrl: `http://${metadataIpv4}`,
