@@ -81,8 +81,8 @@ export class DataPathControl {
   compared(effectId: number, result: Result<DataPathState>, now: Instant): void {
     if (this.#comparing !== effectId) return;
     this.#comparing = undefined;
-    this.#watch.compared(result.ok ? result.value.drift : [], now);
     if (result.ok) this.#held = result.value;
+    this.#watch.compared(result.ok ? result.value.drift : [], this.#held?.peers ?? 0, now);
     if (!result.ok || result.value.drift.length > 0) this.#changed = true;
   }
 

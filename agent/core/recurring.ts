@@ -1,33 +1,38 @@
 import type { Instant } from "../../protocol/time.ts";
 
-/** A share of one processor that repeated work may take: after work of 50 ms there is a rest of 25 s. */
-const restPerWork = 500;
-/** However long it took: on a busy machine that is no measure of what it costs. */
-const restMsMax = 60_000;
+export interface Pace {
+  readonly everyMs: number;
+  /** Rest for each entry that the work was about: what it costs grows with their number. */
+  readonly perEntryMs: number;
+  readonly restMsMax: number;
+}
 
-/** Work that is repeated for ever, one at a time: every so often, and less often where it takes long. */
+/**
+ * Work that is repeated for ever, one at a time: every so often, and less often where there is more of it. How long it
+ * took would be no measure: on a busy machine everything takes long.
+ */
 export class Recurring {
-  readonly #everyMs: number;
-  #state:
-    | { readonly is: "resting"; readonly untilMs: number }
-    | { readonly is: "working"; readonly sinceMs: number } = { is: "resting", untilMs: 0 };
+  readonly #pace: Pace;
+  #state: { readonly is: "resting"; readonly untilMs: number } | { readonly is: "working" } = {
+    is: "resting",
+    untilMs: 0,
+  };
 
-  constructor(everyMs: number) {
-    this.#everyMs = everyMs;
+  constructor(pace: Pace) {
+    this.#pace = pace;
   }
 
   /** Whether it begins now. */
   begin(now: Instant): boolean {
     if (this.#state.is === "working" || now.monotonicMs < this.#state.untilMs) return false;
-    this.#state = { is: "working", sinceMs: now.monotonicMs };
+    this.#state = { is: "working" };
     return true;
   }
 
-  end(now: Instant): void {
-    if (this.#state.is === "resting") return;
-    const tookMs = now.monotonicMs - this.#state.sinceMs;
-    const restMs = Math.max(this.#everyMs, Math.min(restMsMax, restPerWork * tookMs));
-    this.#state = { is: "resting", untilMs: now.monotonicMs + restMs };
+  end(entries: number, now: Instant): void {
+    const { everyMs, perEntryMs, restMsMax } = this.#pace;
+    const restMs = Math.max(everyMs, Math.min(restMsMax, entries * perEntryMs));
+    if (this.#state.is === "working") this.#state = { is: "resting", untilMs: now.monotonicMs + restMs };
   }
 
   /** As soon as it rests, it is due. */

@@ -88,11 +88,11 @@ describe("the data path", () => {
     expect(next(control, 610_004)).toBeUndefined();
   });
 
-  test("a comparison that takes long is made less often, and news bring it forward", () => {
+  test("with many peers it is compared less often, and news bring it forward", () => {
     const control = synced();
     const [first] = comparisons(control, 1_000);
-    control.compared(first ?? 0, success(held), at(1_100));
-    expect(control.nextDeadline()).toBe(51_100);
+    control.compared(first ?? 0, success({ ...held, peers: 1_400 }), at(1_100));
+    expect(control.nextDeadline()).toBe(36_100);
     control.look();
     expect(comparisons(control, 1_101)).toHaveLength(1);
   });
