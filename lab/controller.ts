@@ -26,23 +26,37 @@ export interface LabController {
   readonly admin: Administrator;
 }
 
-/** A controller with a certificate of the lab's own CA, its AWS certificates and its first admin token. */
+/** What is on a controller's disk before it starts for the first time. */
+export interface Prepared {
+  readonly folder: string;
+  readonly stateFolder: string;
+  readonly tokenFile: string;
+  readonly token: string;
+}
+
+/** Makes the first admin token. */
+export async function prepareController(folder: string): Promise<Prepared> {
+  const stateFolder = join(folder, "state");
+  mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
+  const tokenFile = join(folder, "admin.token");
+  return { folder, stateFolder, tokenFile, token: await createToken(stateFolder, tokenFile) };
+}
+
+/** A controller with a certificate of the lab's own CA, and its AWS certificates. */
 export async function startController(
-  folder: string,
+  prepared: Prepared,
   site: ControllerSite,
   signer: RegionSigner,
   options: { readonly onExit?: ProcessOptions["onExit"]; readonly signal?: AbortSignal | undefined },
 ): Promise<LabController> {
+  const { folder, stateFolder, tokenFile, token } = prepared;
   const awsFolder = join(folder, "aws-certificates");
-  const stateFolder = join(folder, "state");
-  for (const path of [folder, awsFolder, stateFolder]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  mkdirSync(awsFolder, { recursive: true, mode: 0o700 });
   const authority = await createAuthority();
   const [files] = await Promise.all([
     authority.issueServer(site.names).then((certificate) => writeServerFiles(folder, authority, certificate)),
     writeRegionCertificates(awsFolder, [signer]),
   ]);
-  const tokenFile = join(folder, "admin.token");
-  const token = await createToken(stateFolder, tokenFile);
   const listen = ["--listen", site.listen, "--state-dir", stateFolder];
   const tls = ["--tls-cert", files.certificate, "--tls-key", files.privateKey];
   const process = new Process({

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { DeviceView, InstanceView } from "../controller/core/views.ts";
 import { createRegionSigner, type RegionSigner } from "./certificates.ts";
-import { type LabController, startController } from "./controller.ts";
+import { type LabController, prepareController, startController } from "./controller.ts";
 import { handCode, type LabDevice, startDevice } from "./device.ts";
 import type { Instance } from "./imds/instance.ts";
 import { type LabInstance, type Machine, makeMachine, startInstance } from "./instance.ts";
@@ -24,7 +24,7 @@ export interface LabOptions {
   /** Gives up starting. */
   readonly signal?: AbortSignal;
   /** Where it all runs; on loopback when not given. The lab's own from now on: it ends with it. */
-  readonly place?: Place;
+  readonly place?: Place | Promise<Place>;
 }
 
 /** What is to differ from an instance that does everything right. */
@@ -65,13 +65,17 @@ export class Lab implements AsyncDisposable {
 
   /** The controller with its connector, groups and services; no instance and no device yet. */
   static async start(options: LabOptions): Promise<Lab> {
-    const { folder, signal, say = () => {}, place = loopbackPlace("not asked for") } = options;
+    const { folder, signal, say = () => {} } = options;
     await using started = new AsyncDisposableStack();
-    started.use(place);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const [signer, site] = await Promise.all([createRegionSigner(region), place.addController()]);
+    const [place, prepared, signer] = await Promise.all([
+      Promise.resolve(options.place ?? loopbackPlace("not asked for")).then((made) => started.use(made)),
+      prepareController(join(folder, "controller")),
+      createRegionSigner(region),
+    ]);
+    const site = await place.addController();
     const onExit = teller(say, "controller");
-    const controller = await startController(join(folder, "controller"), site, signer, { onExit, signal });
+    const controller = await startController(prepared, site, signer, { onExit, signal });
     started.defer(() => controller.process.stop(stopWithinMs).then(() => {}));
     const lab = new Lab(options, place, signer, controller);
     say(`controller ${site.url}`);

@@ -66,9 +66,8 @@ async function runIn(folder: string, signal: AbortSignal): Promise<number> {
 
 async function run(folder: string, signal: AbortSignal): Promise<number> {
   const { instances, devices } = options;
-  const place = await openPlace(join(folder, "hosts"));
   const say = (text: string) => screen.say(text);
-  say(place.about);
+  const place = openPlace(join(folder, "hosts"), say);
   await using lab = await startLab({ folder, place, instances, devices, signal, say });
   if (options.once) return await showOnce(lab, screen, { readyByMs, signal });
   await writeEnvironment(lab);
@@ -78,9 +77,11 @@ async function run(folder: string, signal: AbortSignal): Promise<number> {
 }
 
 /** A VPC where there can be one. */
-async function openPlace(folder: string): Promise<Place> {
+async function openPlace(folder: string, say: (text: string) => void): Promise<Place> {
   const obstacle = options.loopback ? "--loopback" : await vpcPlaceObstacle();
-  return obstacle === undefined ? VpcPlace.open(folder) : loopbackPlace(obstacle);
+  const place = obstacle === undefined ? await VpcPlace.open(folder) : loopbackPlace(obstacle);
+  say(place.about);
+  return place;
 }
 
 function isWithin(value: number, min: number, max: number): boolean {

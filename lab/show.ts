@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { instanceTable } from "../controller/cli/text/instances.ts";
+import type { InstanceView } from "../controller/core/views.ts";
 import { exitCodes } from "../protocol/node/text.ts";
 import { hints } from "./hints.ts";
 import type { Lab } from "./lab.ts";
@@ -9,6 +10,7 @@ import type { Screen } from "./screen.ts";
 import { webName } from "./services.ts";
 import { Traffic } from "./traffic.ts";
 import { trafficText } from "./traffic-text.ts";
+import { waitFor } from "./wait.ts";
 
 interface Until {
   /** When the lab should carry traffic, on the clock of `performance.now()`. */
@@ -20,7 +22,7 @@ interface Until {
 export async function showOnce(lab: Lab, screen: Screen, until: Until): Promise<number> {
   const notReady = await awaitReady(lab, screen, until);
   const proofs = notReady.length > 0 ? [] : await prove(lab, until.readyByMs, until.signal);
-  screen.print(`\n${instanceTable(await lab.listInstances(), screen.width)}`);
+  screen.print(`\n${instanceTable(await listCounted(lab, proofs.length, until), screen.width)}`);
   if (proofs.length > 0) {
     const what = `What ${webName} said to each device: the address it saw, which is the leased one`;
     screen.print(`\n${what}\n\n${proofTable(proofs, screen.width)}`);
@@ -47,6 +49,18 @@ export async function showLive(lab: Lab, screen: Screen, until: Until): Promise<
 }
 
 const refreshMs = 1_000;
+
+/** The instances, once they have told of so many active agents: they count every two seconds. */
+async function listCounted(lab: Lab, agents: number, { signal }: Until): Promise<InstanceView[]> {
+  const haveTold = async () => {
+    const told = (await lab.listInstances()).reduce((sum, { activeAgents }) => sum + activeAgents, 0);
+    return told >= agents;
+  };
+  await waitFor("active agents", countedWithinMs, haveTold, signal).catch(() => undefined);
+  return lab.listInstances();
+}
+
+const countedWithinMs = 1_500;
 
 async function awaitReady(lab: Lab, screen: Screen, until: Until): Promise<Lack[]> {
   const { readyByMs, signal } = until;
