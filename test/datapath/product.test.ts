@@ -80,14 +80,14 @@ describe.skipIf(obstacle !== undefined)(
 
       test("connections from the applications only where a service allows them", async () => {
         const [employee, contractor] = [deviceOf("Employees"), deviceOf("Contractors")];
-        const call = `http://${caller.ipv4}/call?port=9000`;
-        const withAddress = `${call}&address=${(await leaseOf(contractor)).ipv4}`;
-        const [called] = await employee.host.ask({ kind: "callback", url: call, port: 9_000 });
+        const callerUrl = `http://${caller.ipv4}/call`;
+        const callOther = `${callerUrl}?port=9000&address=${(await leaseOf(contractor)).ipv4}`;
+        const [called] = await employee.host.ask({ kind: "callback", url: callerUrl, port: 9_000 });
         expect(called).toMatchObject({ ok: true, text: expect.stringMatching(/"connected":true/) });
         // Contractors may neither ask it to call nor be called.
-        const [refused] = await contractor.host.ask({ kind: "callback", url: call, port: 9_000 });
+        const [refused] = await contractor.host.ask({ kind: "callback", url: callerUrl, port: 9_000 });
         expect(refused).toEqual({ ok: false, why: "ETIMEDOUT" });
-        const [other] = await employee.host.ask({ kind: "http", url: withAddress, withinMs: 4_000 });
+        const [other] = await employee.host.ask({ kind: "http", url: callOther, withinMs: 4_000 });
         expect(other).toMatchObject({
           ok: true,
           text: expect.stringMatching(/"connected":false,"why":"ETIMEDOUT"/),
