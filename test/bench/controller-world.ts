@@ -36,6 +36,7 @@ export function instanceRow(i: number): InstanceRow {
     vpcId: "vpc-0123456789abcdef0",
     subnetId: "subnet-0123456789abcdef0",
     endpoint: `172.18.0.${i}:51820`,
+    vpcCidrs: ["172.18.0.0/16"],
     pools: { Pool1: { ipv4, ipv6: [] } },
     drainSinceMs: null,
     enrolledAtMs: now.wallMs,

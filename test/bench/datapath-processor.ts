@@ -1,14 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Recurring } from "../../agent/core/recurring.ts";
+import { DataPathWatch } from "../../agent/core/datapath-watch.ts";
+import { Traffic } from "../../agent/core/traffic.ts";
 import { must } from "../../lab/vpc/commands.ts";
+import { success } from "../../protocol/failures.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import type { DataPathChild } from "../support/datapath.ts";
-
-/** What the agent does while nothing changes, and how often: `agent/core/traffic.ts`, `agent/core/datapath-watch.ts`. */
-const readEveryMs = 2_000;
-const compareEveryMs = 10_000;
 
 /** Whatever else runs on the machine waits for this process and what it starts: a measurement, not a test. */
 export function ahead(): Disposable {
@@ -22,21 +20,20 @@ export function processorMs(pid: number): number {
   return fields.slice(11, 15).reduce((sum, field) => sum + Number(field) * 10, 0);
 }
 
-/** Percent of one core that the agent's data path takes for so long, with everything it is asked by and by. */
+/** Percent of one core that the agent's data path takes for so long, asked as often as the agent asks when nothing changes. */
 export async function processorPercent(dataPath: DataPathChild, overMs: number): Promise<number> {
   const { pid } = dataPath;
   if (pid === undefined) throw new Error("the data path's process did not start");
-  const work = [
-    { every: new Recurring(readEveryMs), ask: () => dataPath.traffic() },
-    { every: new Recurring(compareEveryMs), ask: () => dataPath.compare() },
-  ];
+  const [traffic, watch] = [new Traffic(), new DataPathWatch()];
   const [beforeMs, begunMs] = [processorMs(pid), performance.now()];
   const endMs = begunMs + overMs;
   while (performance.now() < endMs) {
-    for (const { every, ask } of work) {
-      if (!every.begin(systemClock())) continue;
-      await ask();
-      every.end(systemClock());
+    for (const { effectId } of traffic.next(systemClock())) {
+      traffic.read(effectId, success((await dataPath.traffic()).value), systemClock());
+    }
+    if (watch.next(true, systemClock())) {
+      const { drift, peers } = (await dataPath.compare()).value;
+      watch.compared(drift, peers, systemClock());
     }
     await sleep(Math.min(100, Math.max(1, endMs - performance.now())));
   }

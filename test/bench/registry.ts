@@ -7,6 +7,7 @@ import { run as codec } from "./codec.bench.ts";
 import { run as controller } from "./controller.bench.ts";
 import { run as datapath } from "./datapath.bench.ts";
 import { run as datapathApply } from "./datapath-apply.bench.ts";
+import { run as datapathForward } from "./datapath-forward.bench.ts";
 import { run as grants } from "./grants.bench.ts";
 
 /** Every bench by name, in the order of the report. */
@@ -16,6 +17,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   agent,
   controller,
   datapath,
+  "datapath-forward": datapathForward,
   "datapath-apply": datapathApply,
   attach,
 };
@@ -25,6 +27,7 @@ const noVpc = await vpcObstacle();
 /** Why a bench cannot run here; undefined when it can. */
 export const obstacles: Readonly<Record<string, string | undefined>> = {
   datapath: noNamespaces,
+  "datapath-forward": noNamespaces,
   "datapath-apply": noNamespaces,
   attach: noVpc,
 };
