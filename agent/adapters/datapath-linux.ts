@@ -8,9 +8,10 @@ import type { Clock } from "../../protocol/time.ts";
 import { instanceEnd, instanceInterface, internetPathMtu } from "../../protocol/tunnel.ts";
 import { firewallOf, type TunnelEnd } from "../core/firewall.ts";
 import { learnedForMs } from "../core/firewall-learned.ts";
-import type { DataPath, DataPathPeer, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
+import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
 import { resolverFiles, serversOf } from "../core/resolver.ts";
 import { tunnelPlan } from "../core/tunnel.ts";
+import { departedFrom, type Owners, ownersIn, stayingIn } from "../core/tunnel-owners.ts";
 import { forgetConnections } from "./conntrack.ts";
 import { Dnsmasq, resolverPaths } from "./dnsmasq.ts";
 import { UpstreamWatch } from "./dnsmasq-upstreams.ts";
@@ -54,8 +55,8 @@ export class LinuxDataPath implements DataPath, Disposable {
   /** This host's nft can be used. */
   #isUsable = false;
   #plan: DataPathPlan | undefined;
-  /** Whose each user address is in the tunnel. BOUNDED: two per session. */
-  #owners: ReadonlyMap<string, string> = new Map();
+  /** Who is in the tunnel: at first, whom an earlier process left there. BOUNDED: two addresses per session. */
+  #owners: Owners = new Map();
   /** Addresses whose connections are still to be forgotten. BOUNDED: by the pools' addresses. */
   readonly #departed = new Set<string>();
   #toldResolver: string | undefined;
@@ -109,13 +110,13 @@ export class LinuxDataPath implements DataPath, Disposable {
    * peers are.
    */
   async #apply(plan: DataPathPlan): Promise<Result<DataPathState>> {
-    const cut = await this.#cutDeparted(plan);
+    const tunnel = await this.#open();
+    if (!tunnel.ok) return tunnel;
+    const cut = await this.#cutDeparted(plan, tunnel.value);
     if (!cut.ok) return cut;
     const guarded = await this.#guard(plan);
     const forgotten = await this.#forgetDeparted();
     if (!guarded.ok) return guarded;
-    const tunnel = await this.#open();
-    if (!tunnel.ok) return tunnel;
     const tunnelled = await tunnel.value.apply(tunnelPlan(plan, tunnelSettings));
     if (!tunnelled.ok) return tunnelled;
     this.#plan = plan;
@@ -125,15 +126,12 @@ export class LinuxDataPath implements DataPath, Disposable {
   }
 
   /** Takes away the peers of before that the plan has no more, and adds none. */
-  async #cutDeparted(plan: DataPathPlan): Promise<Result<void>> {
-    const owners = ownersIn(plan);
-    const departed = [...this.#owners].filter(([address, key]) => owners.get(address) !== key);
-    if (departed.length === 0 || this.#tunnel === undefined) return success(undefined);
-    for (const [address] of departed) this.#departed.add(address);
-    const isOld = ({ wireguardKey, ipv4, ipv6 }: DataPathPeer) =>
-      [ipv4, ipv6].every((address) => address === undefined || this.#owners.get(address) === wireguardKey);
-    const staying = { ...plan, peers: plan.peers.filter(isOld) };
-    const cut = await this.#tunnel.apply(tunnelPlan(staying, tunnelSettings));
+  async #cutDeparted(plan: DataPathPlan, tunnel: Tunnel): Promise<Result<void>> {
+    const departed = departedFrom(this.#owners, plan);
+    if (departed.length === 0) return success(undefined);
+    for (const address of departed) this.#departed.add(address);
+    const staying = stayingIn(this.#owners, plan);
+    const cut = await tunnel.apply(tunnelPlan(staying, tunnelSettings));
     if (!cut.ok) return cut;
     this.#owners = ownersIn(staying);
     return success(undefined);
@@ -166,6 +164,7 @@ export class LinuxDataPath implements DataPath, Disposable {
     if (!opened.ok) return opened;
     log.info({ interface: instanceInterface, backend: opened.value.backend }, "the tunnel is WireGuard's");
     this.#tunnel = opened.value;
+    this.#owners = await opened.value.holders();
     return opened;
   }
 
@@ -211,15 +210,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   #state({ routes, peers, drift }: TunnelState, more: readonly string[]): DataPathState {
     const resolver = this.#dnsmasq.problem;
     this.#toldResolver = resolver?.message;
-    const words =
-      drift === undefined
-        ? []
-        : [
-            Object.entries(drift)
-              .map((fact) => fact.join(" "))
-              .join(", "),
-          ];
-    return { routes, peers, drift: [...words, ...more], resolver, silent: [...this.#upstreams.silent] };
+    return { routes, peers, drift: [...drift, ...more], resolver, silent: [...this.#upstreams.silent] };
   }
 
   async #age(): Promise<void> {
@@ -232,14 +223,4 @@ export class LinuxDataPath implements DataPath, Disposable {
     this.#turn = result.catch(() => undefined);
     return result;
   }
-}
-
-/** Whose each user address is, by WireGuard key. */
-function ownersIn({ peers }: DataPathPlan): ReadonlyMap<string, string> {
-  const owners = new Map<string, string>();
-  for (const { wireguardKey, ipv4, ipv6 } of peers) {
-    if (ipv4 !== undefined) owners.set(ipv4, wireguardKey);
-    if (ipv6 !== undefined) owners.set(ipv6, wireguardKey);
-  }
-  return owners;
 }

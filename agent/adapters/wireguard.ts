@@ -28,8 +28,8 @@ export interface TunnelState {
   /** The prefixes that are routed into the tunnel. */
   readonly routes: readonly string[];
   readonly peers: number;
-  /** How it differs from the plan; undefined when it does not. */
-  readonly drift: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** How it differs from the plan, in words; empty when it does not. */
+  readonly drift: readonly string[];
 }
 
 /**
@@ -85,6 +85,17 @@ export class Tunnel implements Disposable {
   /** Reads the interface and compares it with the plan applied last; changes nothing. */
   compare(): Promise<Result<TunnelState>> {
     return this.#inTurn(() => this.#compare(this.#plan));
+  }
+
+  /** Whose each user address is in the kernel now, by WireGuard key; empty where there is no interface yet. */
+  async holders(): Promise<ReadonlyMap<string, string>> {
+    const held = await this.#inTurn(() => this.#read());
+    const peers = held.ok ? [...held.value.peers.values()] : [];
+    return new Map(
+      peers.flatMap(({ publicKey, allowedIps }) =>
+        allowedIps.map((prefix) => [prefix.replace(/\/\d+$/, ""), publicKey] as const),
+      ),
+    );
   }
 
   /** What each session's device has sent and received, and when it was last heard. */

@@ -130,9 +130,9 @@ test(title("what somebody else takes away is named, and comes back"), here, asyn
   const damages: readonly [how: string, words: RegExp][] = [
     ["nft delete table inet connector", /^table inet connector is missing$/],
     ["nft flush chain inet connector forward", /^chain forward lacks \d of \d rules$/],
-    ["ip link set connector0 down", /needs ip .*up/],
-    ["ip route del 172.18.140.0/28 dev connector0", /needs ip route replace 172\.18\.140\.0\/28/],
-    ["wg set connector0 peer $(wg show connector0 peers | head -1) remove", /peers missing 1/],
+    ["ip link set connector0 down", /^connector0 is down$/],
+    ["ip route del 172.18.140.0/28 dev connector0", /^connector0 lacks the route 172\.18\.140\.0\/28$/],
+    ["wg set connector0 peer $(wg show connector0 peers | head -1) remove", /^connector0 lacks 1 peer$/],
   ];
   for (const [how, words] of damages) {
     await run(how);
@@ -141,4 +141,22 @@ test(title("what somebody else takes away is named, and comes back"), here, asyn
     expect((await dataPath.apply(planOf(2))).value, how).toMatchObject({ peers: 2, drift: [] });
     expect((await dataPath.compare()).value.drift, how).toEqual([]);
   }
+});
+
+test(title("whom an earlier agent left behind is cut off, with his connections"), here, async () => {
+  const { start, run } = await instance("dp-left");
+  const first = start();
+  await first.apply(planOf(2));
+  const entry = "-p tcp --sport 40000 --dport 80 --state ESTABLISHED -t 600";
+  await run(
+    `conntrack -I -s 172.18.140.0 -d 10.0.0.1 ${entry}; conntrack -I -s 172.18.140.1 -d 10.0.0.1 ${entry}`,
+  );
+  await first.kill();
+  const next = start();
+  expect((await next.apply({ ...planOf(2), peers: planOf(2).peers.slice(0, 1) })).value).toMatchObject({
+    peers: 1,
+  });
+  expect(await run("conntrack -L -p tcp 2>/dev/null | grep -o 'src=172.18.140.[0-9]*'")).toBe(
+    "src=172.18.140.0",
+  );
 });

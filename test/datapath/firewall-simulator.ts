@@ -56,7 +56,7 @@ export function fateOf(
     const side = next();
     if (side === "flags") return "no match";
     const isThere = side === (packet.isAnswer === true ? "sport" : "dport");
-    return matching(packet.protocol === word && isThere && inPorts(next(), packet.port));
+    return matching(packet.protocol === word && isThere && inPorts(portsIn(next()), packet.port));
   };
   const meanings: Readonly<Record<string, Meaning>> = {
     iifname: (next) => matching(next() === `"${packet.iif}"`),
@@ -120,6 +120,12 @@ export function fateOf(
     }
     return undefined;
   }
+  function portsIn(match: string): string {
+    const ports = match.startsWith("@") ? firewall.ports.get(match.slice(1)) : match;
+    if (ports === undefined) throw new Error(`no set ${match}`);
+    return ports;
+  }
+
   function holds(match: string, address: string): boolean {
     if (match.startsWith("@")) {
       const elements = sets.get(match.slice(1));

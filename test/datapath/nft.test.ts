@@ -162,6 +162,11 @@ describe.skipIf(noFirewall !== undefined)(`table (${noFirewall ?? "in the kernel
       'add element inet connector users4 { 10.200.0.9 comment "mine" : accept }',
       /^user \S*10\.200\.0\.9\S* is not of the plan$/,
     ],
+    [
+      "a port put into a list",
+      `add element inet connector ${[...both.ports.keys()][0]} { 22 }`,
+      /^set ports_80_443_\w+ is missing or has other ports$/,
+    ],
     ["a map of their own", "add map inet connector theirs { type mark : verdict; }", /^map theirs is not/],
     [
       "a table put to sleep",
