@@ -25,6 +25,10 @@ export function driftOf(
     ...userDrift(wanted.users, held.users),
     ...sets.filter((name) => !held.learned.has(name)).map((name) => `set ${name} is missing`),
     ...strangers("set", held.learned.keys(), new Set(sets)),
+    ...[...wanted.ports]
+      .filter(([name, ports]) => held.ports.get(name) !== ports)
+      .map(([name]) => `set ${name} is missing or has other ports`),
+    ...strangers("set", held.ports.keys(), wanted.ports),
     ...[...wanted.counters.keys()]
       .filter((name) => !held.counters.has(name))
       .map((name) => `counter ${name} is missing`),

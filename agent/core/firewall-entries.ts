@@ -1,5 +1,6 @@
 import { contains, overlaps, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
+import { safeName } from "./firewall-names.ts";
 
 /*
  * Which entry decides
@@ -121,6 +122,22 @@ function breadth({ protocol, ports }: Entry): number {
   if (protocol === "any") return 65_537;
   if (ports.length === 0) return 65_536;
   return ports.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+}
+
+/** `80, 8000-8010`: as nft writes them. */
+export function portText(ports: readonly Ports[]): string {
+  return ports.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(", ");
+}
+
+/** The set that holds a list of ports: equal lists share one. */
+export function portSet(ports: readonly Ports[]): string {
+  return safeName("ports", portText(ports));
+}
+
+/** The lists of ports that services have, by set. */
+export function portSetsOf(resources: Iterable<ResourceSpec>): ReadonlyMap<string, string> {
+  const lists = [...resources].map(({ ports }) => joined(ports)).filter(({ length }) => length > 1);
+  return new Map(lists.map((ports) => [portSet(ports), portText(ports)]));
 }
 
 /** Ranges that overlap or touch become one: nft takes no overlaps, and the breadth counts each port once. */

@@ -1,6 +1,6 @@
 import type { ResourceSpec } from "../../protocol/specs.ts";
 import type { Chain, Rule } from "./firewall.ts";
-import { type Entry, entriesOf, type Ports, type Where } from "./firewall-entries.ts";
+import { type Entry, entriesOf, type Ports, portSet, portText, type Where } from "./firewall-entries.ts";
 import { learnedSets } from "./firewall-learned.ts";
 import { decisionMark, markText } from "./firewall-marks.ts";
 import { safeName } from "./firewall-names.ts";
@@ -156,10 +156,11 @@ function protocolMatch({ protocol, ports }: Entry, family: 4 | 6, port: Ends["po
       return `meta l4proto ${family === 4 ? "icmp" : "ipv6-icmp"}`;
     case "tcp":
     case "udp":
-      return ports.length === 0 ? `meta l4proto ${protocol}` : `${protocol} ${port} ${portSet(ports)}`;
+      return ports.length === 0 ? `meta l4proto ${protocol}` : `${protocol} ${port} ${portMatch(ports)}`;
   }
 }
 
-function portSet(ports: readonly Ports[]): string {
-  return `{ ${ports.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(", ")} }`;
+/** A list by the name of its set: nft takes minutes for some thousand rules that each bring a set of their own. */
+function portMatch(ports: readonly Ports[]): string {
+  return ports.length === 1 ? portText(ports) : `@${portSet(ports)}`;
 }

@@ -8,6 +8,8 @@ export interface HeldFirewall {
   readonly users: ReadonlyMap<string, string>;
   readonly counters: ReadonlyMap<string, HeldCounter>;
   readonly learned: Learned;
+  /** Sets of ports, and what is in each: `80, 8000-8010`. */
+  readonly ports: ReadonlyMap<string, string>;
   /** Set `opened`; undefined when there is none. */
   readonly marks: ReadonlySet<number> | undefined;
   readonly chains: ReadonlyMap<string, HeldChain>;
@@ -53,11 +55,13 @@ export function readHeld(json: string): Result<HeldFirewall> {
   const counters = objects.flatMap(({ counter }) => counter ?? []);
   const sets = objects.flatMap(({ set }) => set ?? []);
   const opened = sets.find(({ name }) => name === "opened");
-  const learned = sets.filter((set) => set !== opened);
+  const ports = sets.filter(({ name }) => name.startsWith("ports_"));
+  const learned = sets.filter((set) => set !== opened && !ports.includes(set));
   return success({
     users: new Map(users.map(([key, verdict]) => [wordOf(key), targetOf(verdict)])),
     counters: new Map(counters.map(({ name, packets, bytes }) => [name, { packets, bytes }])),
     learned: new Map(learned.map(({ name, elem = [] }) => [name, elem.map(wordOf)])),
+    ports: new Map(ports.map(({ name, elem = [] }) => [name, elem.map(portsOf).join(", ")])),
     marks: opened && new Set((opened.elem ?? []).map(Number)),
     chains,
     foreign: [...objects.flatMap(foreignOf), ...learned.flatMap(kindProblem)],
@@ -103,6 +107,7 @@ const Listing = z.object({
 type Listed = z.infer<typeof Listing>["nftables"][number];
 
 const Timed = z.object({ elem: z.object({ val: z.string() }) });
+const PortRange = z.object({ range: z.tuple([z.number(), z.number()]) });
 const Goto = z.object({ goto: z.object({ target: z.string() }) });
 const Named = z.object({ name: z.string() });
 
@@ -138,6 +143,10 @@ function kindProblem({ name, type, flags = [], timeout }: NonNullable<Listed["se
 function wordOf(element: unknown): string {
   if (typeof element === "string") return element;
   return Timed.safeParse(element).data?.elem.val ?? JSON.stringify(element);
+}
+
+function portsOf(element: unknown): string {
+  return PortRange.safeParse(element).data?.range.join("-") ?? wordOf(element);
 }
 
 function targetOf(verdict: unknown): string {

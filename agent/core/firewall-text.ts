@@ -24,6 +24,7 @@ export function tableText(firewall: Firewall, carried: Carried = nothing): strin
     ...[...firewall.counters].flatMap(([name, comment]) => counterLines(name, comment, counters.get(name))),
     ...[4, 6].flatMap((family) => [`  map users${family} {`, `    type ipv${family}_addr : verdict`, "  }"]),
     ...["  set opened {", "    type mark", '    comment "connections that something lets through"', "  }"],
+    ...[...firewall.ports].flatMap(portLines),
     ...[...firewall.domains].flatMap(setLines),
     ...[...firewall.chains.values()].flatMap(chainLines),
     "}",
@@ -45,6 +46,7 @@ export function changeText(from: Firewall, to: Firewall): string | undefined {
   const domains = without(to.domains, from.domains);
   const added = [
     ...counters.flatMap((name) => counterLines(name, to.counters.get(name) ?? "")),
+    ...missingIn(to.ports, from.ports).flatMap((name) => portLines([name, to.ports.get(name) ?? ""])),
     ...domains.flatMap(setLines),
     ...chains.flatMap(chainLines),
   ];
@@ -61,6 +63,7 @@ export function changeText(from: Firewall, to: Firewall): string | undefined {
     ...without(from.domains, to.domains)
       .flatMap(learnedSets)
       .flatMap(({ now, before }) => [`delete set ${table} ${now}`, `delete set ${table} ${before}`]),
+    ...missingIn(from.ports, to.ports).map((name) => `delete set ${table} ${name}`),
     ...missingIn(from.counters, to.counters).map((name) => `delete counter ${table} ${name}`),
   ];
   return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
@@ -72,6 +75,7 @@ export function isSameButUsers(from: Firewall, to: Firewall): boolean {
     from.chains.size === to.chains.size &&
     [...to.chains.values()].every((chain) => sameRules(from.chains.get(chain.name), chain)) &&
     missingIn(from.counters, to.counters).length + missingIn(to.counters, from.counters).length === 0 &&
+    missingIn(from.ports, to.ports).length + missingIn(to.ports, from.ports).length === 0 &&
     without(from.domains, to.domains).length + without(to.domains, from.domains).length === 0 &&
     without(from.marks, to.marks).length + without(to.marks, from.marks).length === 0
   );
@@ -102,6 +106,16 @@ function setLines(domain: string): string[] {
       "  }",
     ]),
   );
+}
+
+function portLines([name, ports]: readonly [name: string, ports: string]): string[] {
+  return [
+    `  set ${name} {`,
+    "    type inet_service",
+    "    flags interval",
+    `    elements = { ${ports} }`,
+    "  }",
+  ];
 }
 
 function chainLines({ name, comment, hook, rules }: Chain): string[] {

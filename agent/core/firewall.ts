@@ -1,7 +1,7 @@
 import { contains, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
 import { baseChains, baseCounters } from "./firewall-base.ts";
-import { domainKey, isPlainDomain } from "./firewall-entries.ts";
+import { domainKey, isPlainDomain, portSetsOf } from "./firewall-entries.ts";
 import {
   groupChain,
   groupCounters,
@@ -21,6 +21,8 @@ export interface Firewall {
   readonly counters: ReadonlyMap<string, string>;
   /** Domains whose addresses are learned, without `*.`. */
   readonly domains: ReadonlySet<string>;
+  /** Sets of ports, and what is in each. */
+  readonly ports: ReadonlyMap<string, string>;
   /** Set `opened`: of connections that something still lets through. */
   readonly marks: ReadonlySet<number>;
   readonly chains: ReadonlyMap<string, Chain>;
@@ -52,6 +54,7 @@ export function firewallOf(plan: DataPathPlan, tunnel: TunnelEnd): Firewall {
     users: usersOf(plan),
     counters: countersOf(groups, resources),
     domains: domainsOf(resources),
+    ports: portSetsOf(resources),
     marks: new Set(ofGroups.flatMap(({ marks }) => marks)),
     chains: new Map(chains.map((chain) => [chain.name, chain])),
   };

@@ -41,6 +41,25 @@ describe.skipIf(noFirewall !== undefined)(`many sessions (${noFirewall ?? "in th
       return `${Math.round(performance.now() - beginMs)} ms`;
     }
   });
+
+  test("16 groups, 128 services for all of them, with long names and lists of ports", async () => {
+    using host = new FirewallHost();
+    const groups = Array.from({ length: 16 }, (_, i) => `group ${i} of those who ${"work ".repeat(6)}`);
+    const everyones = Array.from({ length: 128 }, (_, i) =>
+      service(
+        `service ${i} ${"x".repeat(40)}`,
+        i % 2 === 0 ? `app${i}.internal` : `10.${i}.0.0/16`,
+        "tcp 80 443 8000-8010",
+        groups,
+      ),
+    );
+    const peers = Array.from({ length: 1_400 }, (_, i) => peer(i, groups[i % groups.length] ?? ""));
+    const table = host.table();
+    const beginMs = performance.now();
+    const result = await table.apply(firewallOf(planOf(peers, everyones), tunnel));
+    if (!result.ok) throw result.failure;
+    console.log(`applied and read back in ${Math.round(performance.now() - beginMs)} ms`);
+  }, 30_000);
 });
 
 function timed<T>(work: () => T): [T, string] {
