@@ -17,6 +17,9 @@ export interface Prefix {
 /** Prefix lengths AWS assigns to a network interface: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-prefix-eni.html */
 export const awsPrefixLength = { 4: 28, 6: 80 } as const;
 
+/** The lengths AWS gives a VPC's blocks, shortest first: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html */
+const vpcLengths = { 4: { min: 16, max: 28 }, 6: { min: 44, max: 60 } } as const;
+
 const bitsOf = { 4: 32, 6: 128 } as const;
 
 /**
@@ -62,6 +65,14 @@ export function parseAddress(text: string): { family: Family; value: bigint; tex
   }
   if (!/^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/.test(text) || !Address4.isValid(text)) return undefined;
   return { family: 4, value: new Address4(text).bigInt(), text };
+}
+
+/** Whether a text is a block that a VPC can have, in canonical form. */
+export function isVpcCidr(text: string): boolean {
+  const prefix = parsePrefix(text);
+  if (!prefix.ok || prefix.value.text !== text) return false;
+  const { family, length } = prefix.value;
+  return length >= vpcLengths[family].min && length <= vpcLengths[family].max;
 }
 
 export function contains(outer: Prefix, inner: Prefix): boolean {

@@ -52,6 +52,8 @@ export const agentObserved = {
   prefixes: z.object({
     ipv4: z.array(PrefixText).max(128),
     ipv6: z.array(PrefixText).max(128),
+    /** The CIDR blocks of the interface's VPC, both families; absent while the service has never said them. */
+    vpcCidrs: z.array(PrefixText).max(256).optional(),
     readAtMs: EpochMs,
   }),
   /** id: session id */
@@ -79,7 +81,10 @@ export const deviceDesired = {
       ...Addresses.shape,
       dns: DnsServers,
       mtu: z.int().min(1280).max(9000),
-      /** CIDR destinations to route into the tunnel. */
+      /**
+       * What to route into the tunnel: the services that are named by CIDR and, where one is named by domain, the networks
+       * its addresses may be in. More may be routed than is allowed: what is reached is decided at the instance.
+       */
       routes: z.array(PrefixText).max(4096),
       /** Domains whose names the tunnel's resolver answers. */
       domains: z.array(z.string().max(255)).max(4096),

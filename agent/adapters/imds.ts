@@ -1,4 +1,10 @@
-import { awsLengthProblem, type Family, parseAddress, parsePrefix } from "../../protocol/address.ts";
+import {
+  awsLengthProblem,
+  type Family,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+} from "../../protocol/address.ts";
 import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import { Ec2InstanceId } from "../../protocol/names.ts";
 import type { Clock } from "../../protocol/time.ts";
@@ -112,13 +118,14 @@ export class Imds {
   async #facts(mac: string, keys: ReadonlySet<string>): Promise<InterfaceFacts> {
     const key = (name: string) => this.#must(`${macs}/${mac}/${name}`);
     const list = async (name: string) => (keys.has(name) ? (await key(name)).split("\n") : []);
-    const [interfaceId, addresses, vpcId, subnetId, subnetsIpv4, subnetIpv6] = await Promise.all([
+    const [interfaceId, addresses, vpcId, subnetId, subnetsIpv4, subnetIpv6, vpcCidrs] = await Promise.all([
       key("interface-id"),
       key("local-ipv4s"),
       key("vpc-id"),
       key("subnet-id"),
       list("subnet-ipv4-cidr-block"),
       list("subnet-ipv6-cidr-blocks"),
+      this.#vpcCidrs(mac, keys),
     ]);
     const primaryIpv4 = addresses.split("\n")[0] ?? "";
     const isRight =
@@ -128,24 +135,50 @@ export class Imds {
       parseAddress(primaryIpv4)?.family === 4 &&
       [...subnetsIpv4, ...subnetIpv6].every((text) => parsePrefix(text).ok);
     if (!isRight) throw malformed(`${macs}/${mac}/`, "not an interface");
-    return { mac, interfaceId, primaryIpv4, vpcId, subnetId, subnetIpv4: subnetsIpv4[0], subnetIpv6 };
+    return {
+      mac,
+      interfaceId,
+      primaryIpv4,
+      vpcId,
+      subnetId,
+      subnetIpv4: subnetsIpv4[0],
+      subnetIpv6,
+      vpcCidrs,
+    };
   }
 
-  /** One CIDR a line. */
+  /** Every VPC has an IPv4 block, so a directory without that key says nothing of them; IPv6 blocks there may be none. */
+  async #vpcCidrs(mac: string, keys: ReadonlySet<string>): Promise<string[] | undefined> {
+    if (!keys.has("vpc-ipv4-cidr-blocks")) return undefined;
+    const of = async (family: Family) => {
+      const name = `vpc-ipv${family}-cidr-blocks`;
+      return keys.has(name) ? await this.#cidrs(`${macs}/${mac}/${name}`, family) : [];
+    };
+    const [ipv4, ipv6] = await Promise.all([of(4), of(6)]);
+    return [...ipv4, ...ipv6].map(({ text }) => text);
+  }
+
   async #prefixes(mac: string, family: Family, keys: ReadonlySet<string>): Promise<string[]> {
     const name = `ipv${family}-prefix`;
     if (!keys.has(name)) return [];
     const path = `${macs}/${mac}/${name}`;
+    const prefixes = await this.#cidrs(path, family);
+    const wrong = prefixes.find((prefix) => awsLengthProblem(prefix) !== undefined);
+    if (wrong !== undefined) throw malformed(path, `${JSON.stringify(wrong.text)} is no prefix of AWS`);
+    return prefixes.map(({ text }) => text);
+  }
+
+  /** One CIDR a line; what is said twice is one. */
+  async #cidrs(path: string, family: Family): Promise<Prefix[]> {
     const lines = (await this.#must(path)).split("\n");
-    if (lines.length > prefixesMax) throw malformed(path, `${lines.length} lines`);
-    const texts = lines.map((line) => {
+    if (lines.length > linesMax) throw malformed(path, `${lines.length} lines`);
+    const prefixes = lines.map((line) => {
       const prefix = parsePrefix(line);
-      const isRight =
-        prefix.ok && prefix.value.family === family && awsLengthProblem(prefix.value) === undefined;
+      const isRight = prefix.ok && prefix.value.family === family;
       if (!isRight) throw malformed(path, `${JSON.stringify(line.slice(0, 64))} is no prefix of AWS`);
-      return prefix.value.text;
+      return prefix.value;
     });
-    return [...new Set(texts)];
+    return [...new Map(prefixes.map((prefix) => [prefix.text, prefix])).values()];
   }
 
   /** A key that must be there: listed, or part of every interface. */
@@ -166,8 +199,11 @@ export class Imds {
 
 /** The largest instance types have 15 network interfaces of a network card, and a few cards. */
 const interfacesMax = 64;
-/** As many as the protocol's `prefixes` entry takes; the largest instance types have 49. */
-const prefixesMax = 128;
+/**
+ * As many as the protocol's `prefixes` entry takes. The largest instance types have 49 prefixes, a VPC up to 50 blocks of
+ * each family: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+ */
+const linesMax = 128;
 
 function malformed(path: string, answer: string): Failure {
   return new Failure("imds.malformed", { path, answer });

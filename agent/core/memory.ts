@@ -9,6 +9,7 @@ import type { Prefixes, SavedPrefixes } from "./prefixes.ts";
 const SavedPrefixesShape = z.object({
   assigned: z.array(z.string().max(49)).max(256),
   vanished: z.array(z.string().max(49)).max(256),
+  vpcCidrs: z.array(z.string().max(49)).max(256).optional(),
   readAtMs: z.number(),
 });
 
@@ -96,8 +97,8 @@ export class Memory {
     const prefixes = this.#prefixes.saved;
     if (prefixes !== undefined) {
       // The time of a reading alone is not worth a write.
-      const { assigned, vanished } = prefixes;
-      facts.push({ name: "prefixes", value: prefixes, compared: JSON.stringify({ assigned, vanished }) });
+      const { readAtMs: _, ...compared } = prefixes;
+      facts.push({ name: "prefixes", value: prefixes, compared: JSON.stringify(compared) });
     }
     return facts;
   }

@@ -83,6 +83,8 @@ export interface InterfaceFacts {
   readonly subnetId: string;
   readonly subnetIpv4: string | undefined;
   readonly subnetIpv6: readonly string[];
+  /** The VPC's CIDR blocks of both families; undefined where the metadata service does not say. */
+  readonly vpcCidrs: readonly string[] | undefined;
 }
 
 export type PrefixReading =

@@ -1,6 +1,7 @@
 import { contains, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { FailureCode } from "../../protocol/failures.ts";
 import type { Ipv6PoolMatch } from "../../protocol/specs.ts";
+import type { AgentObserved, Entry } from "../../protocol/state.ts";
 import type { Instant } from "../../protocol/time.ts";
 import type { PrefixRow } from "../../protocol/view.ts";
 import type { Problem } from "./conditions.ts";
@@ -16,6 +17,8 @@ const readingsApartMs = 5_000;
 export interface SavedPrefixes {
   readonly assigned: readonly string[];
   readonly vanished: readonly string[];
+  /** Undefined when they were never told. */
+  readonly vpcCidrs?: readonly string[] | undefined;
   readonly readAtMs: number;
 }
 
@@ -30,6 +33,7 @@ type Assigned =
     };
 
 type Verdict = "ok" | FailureCode;
+type ObservedPrefixes = Extract<Entry<AgentObserved>, { kind: "prefixes" }>["value"];
 
 /**
  * Which of the configured ranges AWS routes to this instance. A reading that failed says nothing; a prefix that
@@ -47,6 +51,8 @@ export class Prefixes {
   #unused: readonly (readonly [text: string, assigned: Assigned])[] = [];
   #match: Ipv6PoolMatch = "exact";
   #interface: InterfaceFacts | undefined;
+  /** As they were told last. Nothing here depends on them: they are for the controller. */
+  #vpcCidrs: readonly string[] | undefined;
   #readAtMs: number | undefined;
   #unknown: Extract<PrefixReading, { is: "unknown" }> | undefined;
   #read: { readonly effectId: number | undefined; readonly dueAtMs: number } = {
@@ -62,6 +68,7 @@ export class Prefixes {
       if (prefix.ok) this.#assigned.set(text, { prefix: prefix.value, state: "present" });
     }
     for (const text of saved.vanished) this.#vanished.add(text);
+    this.#vpcCidrs = saved.vpcCidrs;
     this.#readAtMs = saved.readAtMs;
   }
 
@@ -102,7 +109,12 @@ export class Prefixes {
 
   get saved(): SavedPrefixes | undefined {
     if (this.#readAtMs === undefined) return undefined;
-    return { assigned: [...this.#assigned.keys()], vanished: [...this.#vanished], readAtMs: this.#readAtMs };
+    return {
+      assigned: [...this.#assigned.keys()],
+      vanished: [...this.#vanished],
+      vpcCidrs: this.#vpcCidrs,
+      readAtMs: this.#readAtMs,
+    };
   }
 
   /** The facts of the interface at the latest known reading; none yet after a restart. */
@@ -111,11 +123,12 @@ export class Prefixes {
   }
 
   /** The prefixes that count as assigned, as the controller is told them; undefined before the first known reading. */
-  get observed(): { ipv4: string[]; ipv6: string[]; readAtMs: number } | undefined {
+  get observed(): ObservedPrefixes | undefined {
     if (this.#readAtMs === undefined) return undefined;
     const of = (family: 4 | 6) =>
       [...this.#assigned].filter(([, { prefix }]) => prefix.family === family).map(([text]) => text);
-    return { ipv4: of(4), ipv6: of(6), readAtMs: this.#readAtMs };
+    const vpcCidrs = this.#vpcCidrs && [...this.#vpcCidrs];
+    return { ipv4: of(4), ipv6: of(6), vpcCidrs, readAtMs: this.#readAtMs };
   }
 
   /** The configured ranges, by their text, that addresses may be leased from. The same set until it changes. */
@@ -178,6 +191,7 @@ export class Prefixes {
         this.#unknown = undefined;
         this.#readAtMs = now.wallMs;
         this.#interface = reading.interface;
+        this.#vpcCidrs = reading.interface.vpcCidrs ?? this.#vpcCidrs;
         this.#compare([...reading.ipv4, ...reading.ipv6], now);
     }
   }

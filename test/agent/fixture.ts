@@ -11,6 +11,7 @@ export const facts: InterfaceFacts = {
   subnetId: "subnet-0c0ffee0c0ffee001",
   subnetIpv4: "172.18.128.0/20",
   subnetIpv6: ["2600:1f18:2a89:703::/64"],
+  vpcCidrs: ["172.18.0.0/16", "2600:1f18:2a89:700::/56"],
 };
 
 export const ipv4Prefix = "172.18.140.16/28";

@@ -76,6 +76,36 @@ describe("a list of prefixes that AWS would not give is no reading", () => {
   });
 });
 
+describe("the VPC's CIDR blocks", () => {
+  const path = (family: 4 | 6) => `${macs}${facts.mac}/vpc-ipv${family}-cidr-blocks`;
+  const listed = (...families: (4 | 6)[]) => {
+    const names = families.map((family) => `\nvpc-ipv${family}-cidr-blocks`);
+    says[`${macs}${facts.mac}/`] += names.join("");
+  };
+  const told = async () => {
+    const reading = await imds().readPrefixes();
+    return reading.is === "known" ? reading.interface.vpcCidrs : textOf(reading);
+  };
+
+  test("are not told, rather than none, where their key is not listed: every VPC has IPv4", async () => {
+    says[path(6)] = "2600:1f18:2a89:700::/56";
+    listed(6);
+    expect(await told()).toBeUndefined();
+  });
+
+  test.each([
+    ["host bits", 4, "172.18.0.1/16"],
+    ["another family", 4, "2600:1f18:2a89:700::/56"],
+    ["no prefix", 6, "ok"],
+    ["an empty list", 4, ""],
+  ] as const)("are no reading with %s", async (_name, family, text) => {
+    says[path(4)] = "172.18.0.0/16";
+    says[path(family)] = text;
+    listed(4, 6);
+    expect(await told()).toMatch(/answers something it never says \(path .*vpc-ipv/);
+  });
+});
+
 test("an interface without IPv4 beside the right one is no reason to know nothing", async () => {
   says = {
     [macs]: `${other}/\n${facts.mac}/`,

@@ -114,6 +114,36 @@ describe("the interface", () => {
   });
 });
 
+describe("the VPC's CIDR blocks", () => {
+  const blocksOf = async (at: { url: string }) => {
+    const read = await reader(at).readInterface();
+    return read.ok ? read.value.vpcCidrs : read.failure.code;
+  };
+  const withBlocks = (ipv4: readonly [string, ...string[]], ipv6: readonly string[]) =>
+    start({
+      instance: instanceNumbered(1, {
+        interfaces: [{ ...interfaceNumbered(1), vpcIpv4CidrBlocks: ipv4, vpcIpv6CidrBlocks: ipv6 }],
+      }),
+    });
+
+  test("are all of them, of both families", async () => {
+    await using many = await withBlocks(["172.18.0.0/16", "100.64.0.0/20"], ["2600:1f18:2a89:700::/56"]);
+    expect(await blocksOf(many)).toEqual(["172.18.0.0/16", "100.64.0.0/20", "2600:1f18:2a89:700::/56"]);
+  });
+
+  test("may be without IPv6, which has no key then", async () => {
+    await using one = await withBlocks(["172.18.0.0/16"], []);
+    expect(await blocksOf(one)).toEqual(["172.18.0.0/16"]);
+  });
+
+  test("that cannot be read leave the reading unknown", async () => {
+    emulator.fault({ kind: "status", status: 503, path: /vpc-ipv6-cidr-blocks/ });
+    expect(whyUnknown(await imds.readPrefixes())).toBe("imds.failing");
+    emulator.fault({ kind: "html", path: /vpc-ipv4-cidr-blocks/ });
+    expect(whyUnknown(await imds.readPrefixes())).toBe("imds.malformed");
+  });
+});
+
 test("the identity document comes byte for byte", async () => {
   const read = await imds.readIdentityDocument();
   const raw = await imds.get("dynamic/instance-identity/document");

@@ -292,6 +292,20 @@ describe("rules of a configured range", () => {
     expect(world.verdicts()).toEqual({ [ipv6Prefix]: "ok" });
   });
 
+  test("the VPC's blocks are told as they were read last, over unknown readings and a restart", () => {
+    const blocks = (...vpcCidrs: string[]): PrefixReading => {
+      const reading = known(ipv4Prefix);
+      if (reading.is === "unknown") throw new Error("known");
+      return { ...reading, interface: { ...facts, vpcCidrs: vpcCidrs.length === 0 ? undefined : vpcCidrs } };
+    };
+    const world = new World().configure([ipv4Prefix]);
+    expect(world.read(blocks()).prefixes.observed?.vpcCidrs).toBeUndefined();
+    expect(world.read(blocks("10.0.0.0/16")).prefixes.observed?.vpcCidrs).toEqual(["10.0.0.0/16"]);
+    world.read(unknown).restart().configure([ipv4Prefix]).read(unknown).read(blocks());
+    expect(world.prefixes.observed?.vpcCidrs).toEqual(["10.0.0.0/16"]);
+    expect(world.read(blocks("10.1.0.0/16")).prefixes.observed?.vpcCidrs).toEqual(["10.1.0.0/16"]);
+  });
+
   test("within: when the /80 vanishes, so do the ranges inside it", () => {
     const range = "2600:1f18:2a89:703:275::10/124";
     const world = new World().configure([range], "within").read(known(ipv6Prefix));

@@ -5,6 +5,7 @@ import {
   addressAt,
   awsLengthProblem,
   contains,
+  isVpcCidr,
   overlaps,
   parseAddress,
   parsePrefix,
@@ -106,6 +107,16 @@ test("containment and overlap agree with comparing first and last addresses", ()
     }),
   );
   expect(overlaps(prefix("0.0.0.0/0"), prefix("::/0"))).toBe(false);
+});
+
+test("a VPC's block is of a length that AWS gives, in canonical form", () => {
+  const blocks = ["10.0.0.0/16", "100.64.0.16/28", "2001:db8::/44", "2001:db8:0:10::/60"];
+  expect(blocks.filter((text) => !isVpcCidr(text))).toEqual([]);
+  const others = [
+    ...["0.0.0.0/0", "10.0.0.0/15", "10.0.0.0/29", "10.0.0.1/16", "10.0.0.0", ""],
+    ...["::/0", "2001:db8::/43", "2001:db8::/61", "2001:DB8::/56", "2001:db8::1/56"],
+  ];
+  expect(others.filter(isVpcCidr)).toEqual([]);
 });
 
 describe("addressAt", () => {
