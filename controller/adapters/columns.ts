@@ -13,11 +13,11 @@ interface Mapping<Row> {
 }
 
 export const mappings: { readonly [Table in TableName]: Mapping<Tables[Table]> } = {
-  connector: plain("connector", "name", ["dns", "groups", "resources", "accounts"]),
+  connector: plain("connector", "name", ["dns", "groups", "resources", "networks", "accounts"]),
   group: plain("device_group", "name"),
   otp: plain("otp", "id", ["use"]),
   deviceCode: plain("device_code", "id", ["use"]),
-  instance: plain("instance", "id", ["pools"]),
+  instance: plain("instance", "id", ["vpcCidrs", "pools"]),
   device: plain("device", "id"),
   token: plain("token", "name"),
   counter: plain("counter", "name"),

@@ -47,6 +47,10 @@ const migrations: readonly string[] = [
     subject TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE connector ADD COLUMN networks TEXT NOT NULL DEFAULT '[]';
+  ALTER TABLE instance ADD COLUMN vpc_cidrs TEXT NOT NULL DEFAULT '[]';
+  `,
 ];
 
 export const schemaVersion = migrations.length;

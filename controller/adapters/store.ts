@@ -130,7 +130,7 @@ export class SqliteStore implements Store {
   }
 }
 
-/** Rows in one statement: SQLite takes 32,766 parameters, and no row has more than 16 columns. */
+/** Rows in one statement: SQLite takes 32,766 parameters, and no row has more than 17 columns. */
 const rowsPerStatement = 500;
 
 async function writeTable(db: Kysely<Database>, name: TableName, changes: readonly Change[]): Promise<void> {

@@ -15,6 +15,7 @@ export interface SpecOptions {
   readonly dnsSecondaryIpv6?: string | undefined;
   readonly group?: readonly string[] | undefined;
   readonly ipv6Pools?: string | undefined;
+  readonly network?: readonly string[] | undefined;
   readonly account?: readonly string[] | undefined;
   readonly vpc?: string | undefined;
 }
@@ -112,6 +113,7 @@ function specOf(options: SpecOptions): Result<Record<string, unknown>> {
     dns: Object.keys(dns).length === 0 ? undefined : dns,
     groups: options.group === undefined ? undefined : groups,
     ipv6PoolMatch: options.ipv6Pools,
+    networks: options.network,
     accounts: options.account,
     vpc: options.vpc,
   });

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { FailureCode, Result } from "../../protocol/failures.ts";
-import { Id, Name } from "../../protocol/names.ts";
+import { Id, Name, PrefixText } from "../../protocol/names.ts";
 import {
   DeploymentMode,
   DnsServers,
@@ -60,6 +60,11 @@ const changeable = {
   dns: DnsServers,
   groups: z.array(GroupPool).max(64),
   resources: z.array(ResourceSpec).max(resourcesMax),
+  /**
+   * Where services named by domain are, besides the VPC of the instances: a peered VPC, on-premises. Devices of a group
+   * that has such a service seek these addresses in the tunnel; what they reach there is only what a service allows.
+   */
+  networks: z.array(PrefixText).max(64),
   ipv6PoolMatch: Ipv6PoolMatch,
   /** AWS accounts whose instances may enrol; empty: any. */
   accounts: z.array(AwsAccount).max(64),
@@ -73,6 +78,7 @@ export const ConnectorInput = z.object({
   ...changeable,
   groups: changeable.groups.default([]),
   resources: changeable.resources.default([]),
+  networks: changeable.networks.default([]),
   ipv6PoolMatch: changeable.ipv6PoolMatch.default("exact"),
   accounts: changeable.accounts.default([]),
   vpc: changeable.vpc.default(null),

@@ -10,7 +10,7 @@ import { Fleet } from "./fleet.ts";
 import { connected, cut, disconnected, flush, received, sweep, verified } from "./links.ts";
 import { metricsFacts } from "./metrics-facts.ts";
 import { Model } from "./model.ts";
-import { keepEndpoint } from "./observed.ts";
+import { keepReported } from "./observed.ts";
 import { Peers } from "./peers.ts";
 import { Pipeline } from "./pipeline.ts";
 import { Placer } from "./placer.ts";
@@ -167,7 +167,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     const { now, peers, model } = this.#world;
     if (this.#sweepAtMs === undefined || now.monotonicMs < this.#sweepAtMs) return;
     sweep(this.#world);
-    for (const id of model.instances.keys()) keepEndpoint(this.#world, id);
+    for (const id of model.instances.keys()) keepReported(this.#world, id);
     const { agents, devices, strangers } = peers.counts();
     this.#sweepAtMs = agents + devices + strangers === 0 ? undefined : now.monotonicMs + this.#sweepMs;
   }

@@ -1,5 +1,5 @@
 import { tunnelMtu } from "../../protocol/network.ts";
-import type { ResourceSpec, SessionSpec } from "../../protocol/specs.ts";
+import type { SessionSpec } from "../../protocol/specs.ts";
 import { type Attachment, splitKey, stateKey } from "../../protocol/state.ts";
 import type { StateSource } from "../../protocol/sync.ts";
 import { internetPathMtu } from "../../protocol/tunnel.ts";
@@ -101,7 +101,7 @@ function attachment(model: Model, id: string): Attachment | undefined {
         ...addresses(place.ipv4, place.ipv6),
         dns: connector.dns,
         mtu,
-        ...reachable(connector, group),
+        ...reachable(connector, group, instance),
       };
     }
   }
@@ -112,25 +112,40 @@ interface Reachable {
   readonly domains: string[];
 }
 
-/** Worked out once per connector row and group: twenty thousand devices share it. */
-const reachableOf = new WeakMap<readonly ResourceSpec[], Map<string, Reachable>>();
+/**
+ * Worked out once per connector row, VPC of an instance and group: twenty thousand devices share it. The lists are those
+ * of the rows, which are replaced when they change.
+ */
+const reachableOf = new WeakMap<ConnectorRow, WeakMap<readonly string[], Map<string, Reachable>>>();
 
-function reachable({ resources }: ConnectorRow, group: string): Reachable {
-  const byGroup = reachableOf.get(resources) ?? new Map<string, Reachable>();
-  reachableOf.set(resources, byGroup);
-  let found = byGroup.get(group);
-  if (found === undefined) {
-    const routes = new Set<string>();
-    const domains = new Set<string>();
-    for (const { destination, groups } of resources) {
-      if (!groups.includes(group)) continue;
-      if ("cidr" in destination) routes.add(destination.cidr);
-      else domains.add(destination.domain);
-    }
-    found = { routes: [...routes], domains: [...domains] };
-    byGroup.set(group, found);
-  }
+function reachable(connector: ConnectorRow, group: string, { vpcCidrs }: InstanceRow): Reachable {
+  const byVpc = reachableOf.get(connector) ?? new WeakMap<readonly string[], Map<string, Reachable>>();
+  reachableOf.set(connector, byVpc);
+  const byGroup = byVpc.get(vpcCidrs) ?? new Map<string, Reachable>();
+  byVpc.set(vpcCidrs, byGroup);
+  const found = byGroup.get(group) ?? reachableIn(connector, group, vpcCidrs);
+  byGroup.set(group, found);
   return found;
+}
+
+/**
+ * What is named by domain has its address only when somebody asks for it, and a route must be there before: so the networks
+ * it may be in are routed whole. What of them is reached, the instance decides.
+ */
+function reachableIn(
+  { resources, networks }: ConnectorRow,
+  group: string,
+  vpcCidrs: readonly string[],
+): Reachable {
+  const routes = new Set<string>();
+  const domains = new Set<string>();
+  for (const { destination, groups } of resources) {
+    if (!groups.includes(group)) continue;
+    if ("cidr" in destination) routes.add(destination.cidr);
+    else domains.add(destination.domain);
+  }
+  if (domains.size > 0) for (const cidr of [...vpcCidrs, ...networks]) routes.add(cidr);
+  return { routes: [...routes], domains: [...domains] };
 }
 
 function addresses(ipv4: string | undefined, ipv6: string | undefined) {

@@ -176,6 +176,7 @@ function admit(
     vpcId: request.vpcId,
     subnetId: request.subnetId,
     endpoint: null,
+    vpcCidrs: [],
     pools: {},
     drainSinceMs: null,
     enrolledAtMs: nowMs,

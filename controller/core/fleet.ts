@@ -17,8 +17,10 @@ export interface InstanceFacts {
   /** BOUNDED: `poolsMax` */
   pools: Map<string, PoolCounts>;
   prefixes: Reported<"prefixes"> | undefined;
-  /** Its endpoint is in the pipeline already. */
-  isEndpointQueued: boolean;
+  /** The VPC's blocks of `prefixes`, as devices may be told them; undefined when it does not say. */
+  vpcCidrs: readonly string[] | undefined;
+  /** What its row keeps of its reports is in the pipeline already. */
+  isRowQueued: boolean;
   /** Raised whenever a report could change a placement. */
   revision: number;
 }
@@ -56,7 +58,8 @@ export class Fleet {
       report: undefined,
       pools: new Map(),
       prefixes: undefined,
-      isEndpointQueued: false,
+      vpcCidrs: undefined,
+      isRowQueued: false,
       revision: 0,
     };
     this.#instances.set(id, facts);
@@ -65,6 +68,7 @@ export class Fleet {
     facts.report = undefined;
     facts.pools.clear();
     facts.prefixes = undefined;
+    facts.vpcCidrs = undefined;
     facts.revision += 1;
   }
 

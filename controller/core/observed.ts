@@ -1,3 +1,4 @@
+import { isVpcCidr } from "../../protocol/address.ts";
 import { Failure, success } from "../../protocol/failures.ts";
 import {
   type AgentObserved,
@@ -75,6 +76,7 @@ function observeAgent(
         break;
       case "prefixes":
         facts.prefixes = entry.value;
+        facts.vpcCidrs = vpcCidrsOf(entry.value.vpcCidrs ?? []);
         break;
       case "session":
         observeOutcome(world, id, entry.id, entry.value);
@@ -83,7 +85,7 @@ function observeAgent(
         break;
     }
   }
-  keepEndpoint(world, id);
+  keepReported(world, id);
   world.placer.wake(world.now);
 }
 
@@ -101,21 +103,27 @@ function observeOutcome(world: World, instance: string, id: string, outcome: Ses
   if (!isKnown) world.placer.heard(session, outcome);
 }
 
-/** Where devices dial is stored, so that a controller that restarts can tell them before the instance is back. */
-export function keepEndpoint({ model, fleet, pipeline }: World, id: string): void {
+/**
+ * Where devices dial and what they route is stored, so that a controller that restarts can tell them before the instance
+ * is back. What an instance has not said, or cannot say of late, stays.
+ */
+export function keepReported({ model, fleet, pipeline }: World, id: string): void {
   const facts = fleet.instance(id);
   const changed = () => {
-    const endpoint = facts?.report?.endpoint;
     const row = model.instances.get(id);
-    return row === undefined || endpoint === undefined || row.endpoint === endpoint
+    if (row === undefined) return undefined;
+    const endpoint = facts?.report?.endpoint ?? row.endpoint;
+    const told = facts?.vpcCidrs ?? row.vpcCidrs;
+    const vpcCidrs = told.join() === row.vpcCidrs.join() ? row.vpcCidrs : told;
+    return endpoint === row.endpoint && vpcCidrs === row.vpcCidrs
       ? undefined
-      : { ...row, endpoint };
+      : { ...row, endpoint, vpcCidrs };
   };
   // What changes again while this waits is seen by the next sweep.
-  if (facts === undefined || facts.isEndpointQueued || changed() === undefined) return;
-  facts.isEndpointQueued = true;
+  if (facts === undefined || facts.isRowQueued || changed() === undefined) return;
+  facts.isRowQueued = true;
   const over = () => {
-    facts.isEndpointQueued = false;
+    facts.isRowQueued = false;
   };
   pipeline.add({
     decide: () => {
@@ -125,6 +133,15 @@ export function keepEndpoint({ model, fleet, pipeline }: World, id: string): voi
     },
     failed: over,
   });
+}
+
+/**
+ * Told to every device of the instance as routes: only what AWS makes a VPC of, so that no instance can draw a device's
+ * other traffic into its tunnel. None at all is no VPC, and says nothing.
+ */
+function vpcCidrsOf(told: readonly string[]): readonly string[] | undefined {
+  const cidrs = [...new Set(told)].filter(isVpcCidr).toSorted();
+  return cidrs.length === 0 ? undefined : cidrs;
 }
 
 function observeDevice(

@@ -67,7 +67,9 @@ function instanceChanged(before: InstanceRow, after: InstanceRow, model: Model, 
     const isSame = JSON.stringify(before.pools[pool]) === JSON.stringify(after.pools[pool]);
     if (!isSame) peers.touch("agent", after.id, stateKey("pool", pool));
   }
-  if (before.endpoint === after.endpoint && before.wireguardKey === after.wireguardKey) return;
+  const areRoutesSame = before.vpcCidrs === after.vpcCidrs;
+  if (before.endpoint === after.endpoint && before.wireguardKey === after.wireguardKey && areRoutesSame)
+    return;
   for (const id of model.sessionsOn(after.id)) {
     const device = model.sessions.get(id)?.device;
     if (device !== undefined) peers.touch("device", device, "attachment");

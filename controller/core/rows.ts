@@ -14,6 +14,8 @@ export interface ConnectorRow {
   readonly dns: DnsServers;
   readonly groups: readonly GroupPool[];
   readonly resources: readonly ResourceSpec[];
+  /** Where services named by domain are, besides the instances' own VPC. */
+  readonly networks: readonly string[];
   readonly ipv6PoolMatch: Ipv6PoolMatch;
   readonly accounts: readonly string[];
   readonly vpc: string | null;
@@ -68,6 +70,8 @@ export interface InstanceRow {
   readonly subnetId: string;
   /** Where devices reach its WireGuard, as it said last; null until it has. */
   readonly endpoint: string | null;
+  /** The CIDR blocks of its VPC, as it said them last; empty until it has. */
+  readonly vpcCidrs: readonly string[];
   readonly pools: Readonly<Record<string, PoolRanges>>;
   /** Since when an administrator wants it drained; null: not. */
   readonly drainSinceMs: number | null;

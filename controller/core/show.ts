@@ -97,11 +97,12 @@ export class Views implements ControllerViews {
   #connector(row: ConnectorRow): ConnectorView {
     const instances = this.#model.instancesOf(row.name);
     const statuses = instances.map(({ id }) => statusOf(this.#fleet.instance(id)));
-    const { groups, resources, accounts, ...rest } = row;
+    const { groups, resources, networks, accounts, ...rest } = row;
     return {
       ...rest,
       groups: [...groups],
       resources: [...resources],
+      networks: [...networks],
       accounts: [...accounts],
       userIpManagement: "static-ip-pool",
       status: bestOf(statuses),
@@ -121,6 +122,7 @@ export class Views implements ControllerViews {
     return {
       ...rest,
       providerInstanceId: ec2InstanceId,
+      vpcCidrs: [...row.vpcCidrs],
       status: statusOf(facts),
       managementIp: report?.managementIp ?? row.managementIp,
       activeAgents: report?.activeAgents ?? 0,
@@ -140,7 +142,7 @@ export class Views implements ControllerViews {
         ipv6: [...(row.pools[pool]?.ipv6 ?? [])],
         reported: facts?.pools.get(pool) ?? null,
       })),
-      prefixes: facts?.prefixes ?? null,
+      prefixes: prefixesOf(facts),
       sessions,
       conditions: report?.conditions ?? [],
     };
@@ -190,6 +192,12 @@ export class Views implements ControllerViews {
 export function statusOf(facts: InstanceFacts | undefined): InstanceStatus {
   if (facts?.link === undefined) return "Offline";
   return facts.report?.status ?? "Online";
+}
+
+function prefixesOf(facts: InstanceFacts | undefined): InstanceView["prefixes"] {
+  if (facts?.prefixes === undefined) return null;
+  const { ipv4, ipv6, readAtMs } = facts.prefixes;
+  return { ipv4, ipv6, readAtMs };
 }
 
 function bestOf(statuses: readonly InstanceStatus[]): InstanceStatus {

@@ -1,5 +1,15 @@
 import { z } from "zod";
-import { Code, Ec2InstanceId, Epoch, EpochMs, Id, Ipv4, Ipv6, Name } from "../../protocol/names.ts";
+import {
+  Code,
+  Ec2InstanceId,
+  Epoch,
+  EpochMs,
+  Id,
+  Ipv4,
+  Ipv6,
+  Name,
+  PrefixText,
+} from "../../protocol/names.ts";
 import { ResourceSpec } from "../../protocol/specs.ts";
 import { Condition, InstanceStatus, PoolCounts } from "../../protocol/view.ts";
 import { ConnectorInput, GroupPool } from "./admin.ts";
@@ -78,6 +88,8 @@ export const InstanceView = z.object({
   vpcId: z.string(),
   subnetId: z.string(),
   endpoint: z.string().nullable(),
+  /** The CIDR blocks of its VPC, where its devices seek services named by domain; empty: not told yet. */
+  vpcCidrs: z.array(PrefixText),
   enrolledAtMs: EpochMs,
   /** Since when the link is up; null while it is down. */
   linkUpSinceMs: EpochMs.nullable(),

@@ -109,6 +109,8 @@ AWS Account           123456789012
 Zone                  us-east-1a
 VPC and Subnet        vpc-0a1b2c3d4e5f67890
                       subnet-0a1b2c3d4e5f67890
+VPC CIDR Blocks       172.18.0.0/16
+                      2600:1f18:2a89:700::/56
 Prefixes              not reported yet
 
 Pool Name  User Group  Leased  Cooling  Free  Total  IP Pools
@@ -142,6 +144,10 @@ The link is down. Look on the instance: connector status
       "Interns=Pool1:90",
       "--ipv6-pools",
       "within",
+      "--network",
+      "10.1.0.0/16",
+      "--network",
+      "2001:db8::/48",
     );
     expect(text.replace(/Created {2,}.*/, "")).toBe(
       `Name                 berlin
@@ -154,6 +160,7 @@ Sessions             0
 DNS Servers          10.1.0.2, 2001:db8::53
 User IP Management   Static IP Pool
 IPv6 Pools           within a /80
+Domain Networks      those of the VPC, 10.1.0.0/16, 2001:db8::/48
 AWS Accounts         any
 VPC                  that of the first instance
 

@@ -17,6 +17,7 @@ export const connectorInput = (change: Partial<ConnectorInput> = {}): ConnectorI
   dns: { primary: "10.0.0.2" },
   groups: [{ group: "staff", pool: "Pool1", leaseMinutes: 1440 }],
   resources: [],
+  networks: [],
   ipv6PoolMatch: "exact",
   accounts: [],
   vpc: null,

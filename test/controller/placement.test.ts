@@ -58,6 +58,7 @@ function instance(id: string, isDrained: boolean): InstanceRow {
     vpcId: "",
     subnetId: "",
     endpoint: "10.0.0.1:51820",
+    vpcCidrs: [],
     pools: { Pool1: { ipv4: ["10.0.0.0/28"], ipv6: [] } },
     drainSinceMs: isDrained ? 1 : null,
     enrolledAtMs: 0,

@@ -3,6 +3,7 @@ import { connectorInput } from "./peers.ts";
 
 const { userIpManagement: _, ...connector } = connectorInput({
   vpc: "vpc-01234567",
+  networks: ["10.9.0.0/16"],
   accounts: ["123456789012"],
 });
 
@@ -43,6 +44,7 @@ export const rows: readonly Change[] = [
     vpcId: "vpc-01234567",
     subnetId: "subnet-01234567",
     endpoint: null,
+    vpcCidrs: ["10.0.0.0/16", "2001:db8::/56"],
     pools: { Pool1: { ipv4: ["10.0.1.16/28"], ipv6: ["2001:db8::/80"] } },
     drainSinceMs: null,
     enrolledAtMs: 5,

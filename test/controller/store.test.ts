@@ -196,6 +196,27 @@ describe("the SQLite store", () => {
     expect(failureOf(() => openStore(folder.path)).code).toBe("store.newer");
   });
 
+  test("brings the first version's database along, with nothing where there was no place for it", async () => {
+    using folder = temporaryFolder();
+    {
+      await using store = openStore(folder.path);
+      await store.commit({ changes: rows, audit: [] });
+    }
+    const database = new DatabaseSync(join(folder.path, "controller.db"));
+    database.exec("ALTER TABLE connector DROP COLUMN networks; ALTER TABLE instance DROP COLUMN vpc_cidrs");
+    database.exec("PRAGMA user_version = 1");
+    database.close();
+    await using store = openStore(folder.path);
+    const before = rows.map((change) => {
+      if (change.table === "connector" && "put" in change)
+        return put("connector", { ...change.put, networks: [] });
+      if (change.table === "instance" && "put" in change)
+        return put("instance", { ...change.put, vpcCidrs: [] });
+      return change;
+    });
+    expect(listed(await store.load())).toEqual(before);
+  });
+
   test("belongs to one controller at a time", async () => {
     using folder = temporaryFolder();
     {

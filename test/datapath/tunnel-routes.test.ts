@@ -110,6 +110,22 @@ describe("the device's routes", () => {
     expect(plan.peers[0]?.allowedIps).toContain("192.0.2.0/24");
   });
 
+  test("of a whole VPC hold the instance's own endpoint in it neither, whichever family dials", () => {
+    const vpc = ["172.18.0.0/16", "2600:1f18:2a89:700::/56"];
+    for (const endpoint of ["[2600:1f18:2a89:703::4]:51820", "172.18.139.4:51820"]) {
+      const { network, peers } = tunnelPlan(attachedTo(1, { routes: vpc, endpoint }), undefined, end);
+      const routes = network.routes.map(({ to }) => to);
+      const [own, beside] = endpoint.startsWith("[")
+        ? ["2600:1f18:2a89:703::4", "2600:1f18:2a89:703::5"]
+        : ["172.18.139.4", "172.18.139.5"];
+      expect(covers(routes, own)).toBe(false);
+      for (const address of [beside, "172.18.16.10", "2600:1f18:2a89:710::a"]) {
+        expect(covers(routes, address)).toBe(true);
+      }
+      expect(peers[0]?.allowedIps).toEqual(expect.arrayContaining(vpc));
+    }
+  });
+
   test("a host without IPv6 gets what it can take", () => {
     const { network, names } = withoutIpv6(tunnelPlan(attachedTo(1), undefined, end));
     expect(network.addresses).toEqual(["10.0.1.17/32"]);

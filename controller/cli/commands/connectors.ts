@@ -52,7 +52,7 @@ function connector(argv: Argv, { world, choose }: Cli): Argv {
     )
     .command(
       "update <name>",
-      "Change what is named; --group and --account replace the whole list",
+      "Change what is named; --group, --network and --account replace the whole list",
       (y) =>
         specOptions(askOptions(name(y, "name", "The connector")))
           .example("$0 connector update prod --dns 10.0.0.2 --dns-secondary 10.0.0.3", "")
@@ -223,6 +223,12 @@ function specOptions<T>(argv: Argv<T>) {
       choices: ["exact", "within"] as const,
       requiresArg: true,
       describe: "IPv6 pools equal a /80 of the interface, or lie within one",
+    })
+    .option("network", {
+      type: "string",
+      array: true,
+      requiresArg: true,
+      describe: "CIDR outside the VPC where services named by domain are",
     })
     .option("account", {
       type: "string",

@@ -46,6 +46,7 @@ export function connectorText(connector: ConnectorView, width: Width): string {
     ["DNS Servers", servers.join(", ")],
     ["User IP Management", "Static IP Pool"],
     ["IPv6 Pools", connector.ipv6PoolMatch === "exact" ? "exactly a /80" : "within a /80"],
+    ["Domain Networks", ["those of the VPC", ...connector.networks].join(", ")],
     ["AWS Accounts", connector.accounts.join(", ") || "any"],
     ["VPC", connector.vpc ?? "that of the first instance"],
     ["Created", timestamp(connector.createdAtMs)],

@@ -58,6 +58,7 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["AWS Account", instance.accountId],
     ["Zone", instance.availabilityZone],
     ["VPC and Subnet", `${instance.vpcId}\n${instance.subnetId}`],
+    ["VPC CIDR Blocks", instance.vpcCidrs.join("\n") || "not reported yet"],
     ["Prefixes", prefixes(instance)],
   ]);
   const parts = [facts, pools(instance.pools, width)];
