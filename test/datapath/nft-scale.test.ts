@@ -53,7 +53,7 @@ describe.skipIf(noFirewall !== undefined)(`many sessions (${noFirewall ?? "in th
         groups,
       ),
     );
-    const peers = Array.from({ length: 1_400 }, (_, i) => peer(i, groups[i % groups.length] ?? ""));
+    const peers = Array.from({ length: 1_400 }, (_, i) => peer(i + 1, groups[i % groups.length] ?? ""));
     const table = host.table();
     const beginMs = performance.now();
     const result = await table.apply(firewallOf(planOf(peers, everyones), tunnel));
