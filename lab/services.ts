@@ -54,7 +54,7 @@ interface Ranges {
   readonly ipv6: string;
 }
 
-/** All of the subnet, also where its applications are known by name: what is routed must be named by range. */
+/** All of the applications' subnet. What is named by domain needs no range beside it: devices route the VPC for it. */
 function applications(): Ranges {
   return { ipv4: "172.18.16.0/24", ipv6: "2600:1f18:2a89:710::/64" };
 }
