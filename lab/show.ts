@@ -93,11 +93,15 @@ interface Shown {
   readonly flow?: string;
 }
 
+/** More say the same again. */
+const logsMax = 4;
+
 /** What is missing, and the last words of the processes that should have done it. */
 function troubles(lab: Lab, missing: readonly Lack[]): string {
   const names = new Set(missing.map(({ process }) => process));
   const logs = [lab.controller, ...lab.instances, ...lab.devices]
     .filter(({ process }) => process === lab.controller.process || names.has(process.name))
+    .slice(0, logsMax)
     .map(({ process }) => `The end of the log of ${process.name}:\n${process.tail(5).join("\n")}`);
   const list = missing.map(({ text }) => `  ${text}`).join("\n");
   return [`Not ready:\n${list}`, ...logs, "With --keep the run folder stays, with all logs."].join("\n\n");

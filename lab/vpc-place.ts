@@ -62,7 +62,7 @@ export class VpcPlace implements Place {
 
   async addInstance(name: string, imds: Imds): Promise<InstanceSite> {
     const host = await this.#vpc.addInstance(name, imds);
-    if (existsSync(sysctlFile)) await setSysctls(host, sysctlFile);
+    await setSysctls(host, sysctlFile);
     let door: Promise<number> | undefined;
     return {
       process: { command: host.command(), env: { CONNECTOR_DATAPATH: "kernel" } },

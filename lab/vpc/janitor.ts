@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
+import { removal } from "./namespaces.ts";
 
 /** Standard input ends when whoever held its other end has ended, however that came about. */
 const script = `cat
-of_ours() { ip netns list | while read -r name _; do case "$name" in "$0"*) echo "$name" ;; esac; done; }
-of_ours | while read -r name; do ip netns pids "$name"; done | while read -r pid; do kill -9 "$pid"; done
-of_ours | while read -r name; do ip netns delete "$name"; done`;
+set -- $(ip netns list | while read -r name _; do case "$name" in "$0"*) echo "$name" ;; esac; done)
+${removal}`;
 
 /**
  * Waits for the end of this process, and then ends what runs in the namespaces whose names begin so, and removes these:

@@ -31,23 +31,14 @@ export async function listNamespaces(): Promise<string[]> {
   return listed.split("\n").flatMap((line) => line.split(" ")[0] || []);
 }
 
+/**
+ * Ends what still runs in the namespaces that are its arguments, and removes them. A process keeps its namespace alive
+ * without the name: wireguard-go, say, whose agent was killed. One that another start of the lab removed first is no error.
+ */
+export const removal = `for name; do ip netns pids "$name"; done 2> /dev/null | while read -r pid; do kill -9 "$pid"; done
+for name; do ip netns delete "$name"; done`;
+
 /** Ends what still runs in them and removes them, with their interfaces, routes and rules. */
 export async function removeNamespaces(names: readonly string[]): Promise<void> {
-  await Promise.all(names.map(removeNamespace));
-}
-
-async function removeNamespace(name: string): Promise<void> {
-  // A process keeps its namespace alive without the name: wireguard-go, say, whose agent was killed.
-  const pids = await run(["ip", "netns", "pids", name]);
-  if (pids.ok) for (const pid of pids.value.split("\n").filter(Boolean)) kill(Number(pid));
-  // Not an error when another start of the lab was first.
-  await run(["ip", "netns", "delete", name]);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
-  }
+  await run(["sh", "-c", removal, "removal", ...names], { timeoutMs: 60_000 });
 }

@@ -1,5 +1,5 @@
 import { type Addresses, ipv6Gateway, type Subnet } from "./addresses.ts";
-import { ip, must, nft } from "./commands.ts";
+import { ip, layCable, must, nft } from "./commands.ts";
 
 /** A cable between a router and a host, with what is at its ends. */
 export interface Link {
@@ -52,13 +52,13 @@ export class Router {
     const inside = link.interface;
     const { ipv4, ipv6 } = addresses;
     const macOption = mac === undefined ? "" : ` address ${mac}`;
-    await ip(undefined, [
+    const between = [
       `netns add ${host}`,
       `link add name ${inside} mtu ${mtu}${macOption} netns ${host} type veth peer name ${name} mtu ${mtu} netns ${this.namespace}`,
-    ]);
+    ];
     const routerIpv6 =
       link.routerIpv6 === undefined ? [] : [`address add ${link.routerIpv6}/128 dev ${name}`];
-    await ip(this.namespace, [
+    const here = [
       `ntable change name arp_cache dev ${name} proxy_delay 0`,
       `link set ${name} up`,
       `address add ${subnet.ipv4Gateway}/32 dev ${name}`,
@@ -66,19 +66,17 @@ export class Router {
       ...routerIpv6,
       `route add ${ipv4}/32 dev ${name}`,
       `route add ${ipv6}/128 dev ${name}`,
-    ]);
-    await ip(host, [
+    ];
+    const there = [
       "link set lo up",
       `link set ${inside} up`,
       `address add ${ipv4}/${subnet.ipv4Length} dev ${inside}`,
       `address add ${ipv6}/128 dev ${inside} nodad`,
       `route add 0.0.0.0/0 via ${subnet.ipv4Gateway} dev ${inside} onlink`,
       `route add ::/0 via ${ipv6Gateway} dev ${inside}`,
-    ]);
-    await nft(
-      this.namespace,
-      [sourceElement("add", name, ipv4), sourceElement("add", name, ipv6)].join("; "),
-    );
+    ];
+    const sources = [sourceElement("add", name, ipv4), sourceElement("add", name, ipv6)];
+    await layCable(this.namespace, host, { between, here, there, sources });
   }
 
   /** Lays a cable to another router, and routes to each what is the other's. */
