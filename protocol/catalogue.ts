@@ -575,6 +575,13 @@ export const catalogue = {
     summary: "The host cannot be told whom to ask for the services' names",
     hint: "Services are reached by address only. The facts hold what failed; --names chooses another way.",
   },
+  "datapath.lingering": {
+    retry: "backoff",
+    severity: "warning",
+    summary: "Connections of ended sessions are still known to the kernel",
+    hint: "Nothing passes, but whoever leases these addresses next may get packets of theirs. Run `connector check`.",
+    shownAfterMs: 15_000,
+  },
   "resolver.failing": {
     retry: "backoff",
     severity: "error",

@@ -10,9 +10,10 @@ import { firewallOf, type TunnelEnd } from "../core/firewall.ts";
 import { learnedForMs } from "../core/firewall-learned.ts";
 import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
 import { resolverFiles, serversOf } from "../core/resolver.ts";
-import { tunnelPlan } from "../core/tunnel.ts";
-import { departedFrom, type Owners, ownersIn, stayingIn } from "../core/tunnel-owners.ts";
+import { tunnelAddresses, tunnelPlan } from "../core/tunnel.ts";
+import { departedFrom, type Owners, ownersIn, regroupedFrom, stayingIn } from "../core/tunnel-owners.ts";
 import { forgetConnections } from "./conntrack.ts";
+import { Departed } from "./departed.ts";
 import { Dnsmasq, resolverPaths } from "./dnsmasq.ts";
 import { UpstreamWatch } from "./dnsmasq-upstreams.ts";
 import { Nft } from "./nft.ts";
@@ -57,8 +58,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   #plan: DataPathPlan | undefined;
   /** Who is in the tunnel: at first, whom an earlier process left there. BOUNDED: two addresses per session. */
   #owners: Owners = new Map();
-  /** Addresses whose connections are still to be forgotten. BOUNDED: by the pools' addresses. */
-  readonly #departed = new Set<string>();
+  readonly #departed: Departed;
   #toldResolver: string | undefined;
   /** What happened to the tunnel by itself since the last comparison. */
   #renewed = false;
@@ -77,6 +77,7 @@ export class LinuxDataPath implements DataPath, Disposable {
       log,
       onChange: () => void this.#inTurn(() => this.#followUpstreams()),
     });
+    this.#departed = new Departed((addresses) => forgetConnections(this.#run, addresses), log);
     this.#ageing = setInterval(() => void this.#age(), learnedForMs).unref();
   }
 
@@ -99,6 +100,7 @@ export class LinuxDataPath implements DataPath, Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#ageing);
+    this.#departed[Symbol.dispose]();
     this.#monitor[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
     this.#dnsmasq[Symbol.dispose]();
@@ -115,25 +117,25 @@ export class LinuxDataPath implements DataPath, Disposable {
     const cut = await this.#cutDeparted(plan, tunnel.value);
     if (!cut.ok) return cut;
     const guarded = await this.#guard(plan);
-    const forgotten = await this.#forgetDeparted();
     if (!guarded.ok) return guarded;
     const tunnelled = await tunnel.value.apply(tunnelPlan(plan, tunnelSettings));
     if (!tunnelled.ok) return tunnelled;
-    this.#plan = plan;
+    this.#departed.add(regroupedFrom(this.#owners, plan));
     this.#owners = ownersIn(plan);
+    this.#plan = plan;
     await this.#resolve(plan);
-    return forgotten.ok ? success(this.#state(tunnelled.value, [])) : forgotten;
+    return success(this.#state(tunnelled.value, []));
   }
 
   /** Takes away the peers of before that the plan has no more, and adds none. */
   async #cutDeparted(plan: DataPathPlan, tunnel: Tunnel): Promise<Result<void>> {
     const departed = departedFrom(this.#owners, plan);
     if (departed.length === 0) return success(undefined);
-    for (const address of departed) this.#departed.add(address);
     const staying = stayingIn(this.#owners, plan);
     const cut = await tunnel.apply(tunnelPlan(staying, tunnelSettings));
     if (!cut.ok) return cut;
     this.#owners = ownersIn(staying);
+    this.#departed.add(departed);
     return success(undefined);
   }
 
@@ -168,19 +170,15 @@ export class LinuxDataPath implements DataPath, Disposable {
     return opened;
   }
 
-  /** An address that is nobody's now, or another device's, has no connections of before. */
-  async #forgetDeparted(): Promise<Result<void>> {
-    if (this.#departed.size === 0) return success(undefined);
-    const forgotten = await forgetConnections(this.#run, [...this.#departed]);
-    if (forgotten.ok) this.#departed.clear();
-    return forgotten;
-  }
-
   /** After the table: dnsmasq fills sets that must be there. Its failure is told in the state; packets do not need it. */
-  async #resolve({ dns, resources }: DataPathPlan): Promise<void> {
+  async #resolve(plan: DataPathPlan): Promise<void> {
+    const { dns, resources } = plan;
     this.#upstreams.watch(dns === undefined ? [] : serversOf(dns));
     const { serversFile, pidFile } = resolverPaths(this.#options.folder);
-    const place = { tunnel: end, serversFile, pidFile, user: userInfo().username };
+    // It can only listen where the tunnel has an address.
+    const hasIpv6 = tunnelAddresses(plan, tunnelSettings).some((address) => address.includes(":"));
+    const tunnel = { ...end, ipv6: hasIpv6 ? end.ipv6 : undefined };
+    const place = { tunnel, serversFile, pidFile, user: userInfo().username };
     await this.#dnsmasq.apply(dns && resolverFiles(dns, resources.values(), place, this.#upstreams.silent));
   }
 
@@ -210,7 +208,8 @@ export class LinuxDataPath implements DataPath, Disposable {
   #state({ routes, peers, drift }: TunnelState, more: readonly string[]): DataPathState {
     const resolver = this.#dnsmasq.problem;
     this.#toldResolver = resolver?.message;
-    return { routes, peers, drift: [...drift, ...more], resolver, silent: [...this.#upstreams.silent] };
+    const silent = [...this.#upstreams.silent];
+    return { routes, peers, drift: [...drift, ...more], resolver, silent, lingering: this.#departed.problem };
   }
 
   async #age(): Promise<void> {

@@ -27,7 +27,14 @@ export class DataPathRecorder implements DataPath, Disposable {
 
   async compare(): Promise<Result<DataPathState>> {
     const { routes = [], peers = [] } = this.#plan ?? {};
-    return success({ routes, peers: peers.length, drift: [], resolver: undefined, silent: [] });
+    return success({
+      routes,
+      peers: peers.length,
+      drift: [],
+      resolver: undefined,
+      silent: [],
+      lingering: undefined,
+    });
   }
 
   [Symbol.dispose](): void {}

@@ -11,6 +11,7 @@ import { type WireguardPlan, type WireguardReading, wireguardChange } from "../.
 import type { SessionTraffic } from "../core/ports.ts";
 import { callBack, possiblePeers, type TunnelPlan } from "../core/tunnel.ts";
 import { tunnelDrift } from "../core/tunnel-drift.ts";
+import type { Owners } from "../core/tunnel-owners.ts";
 import { refusedRoutes, withoutRefused } from "../core/tunnel-routes.ts";
 import { TunnelTraffic } from "../core/tunnel-traffic.ts";
 
@@ -87,13 +88,15 @@ export class Tunnel implements Disposable {
     return this.#inTurn(() => this.#compare(this.#plan));
   }
 
-  /** Whose each user address is in the kernel now, by WireGuard key; empty where there is no interface yet. */
-  async holders(): Promise<ReadonlyMap<string, string>> {
+  /** Whose each user address is in the kernel now, empty where there is no interface yet. */
+  async holders(): Promise<Owners> {
     const held = await this.#inTurn(() => this.#read());
     const peers = held.ok ? [...held.value.peers.values()] : [];
     return new Map(
       peers.flatMap(({ publicKey, allowedIps }) =>
-        allowedIps.map((prefix) => [prefix.replace(/\/\d+$/, ""), publicKey] as const),
+        allowedIps.map((prefix) => {
+          return [prefix.replace(/\/\d+$/, ""), { wireguardKey: publicKey, group: undefined }] as const;
+        }),
       ),
     );
   }

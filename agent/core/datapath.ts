@@ -106,7 +106,7 @@ export class DataPathControl {
   }
 
   problems(): Problem[] {
-    return [...this.#applyProblems(), ...this.#watch.problems(), ...resolverProblems(this.#held)];
+    return [...this.#applyProblems(), ...this.#watch.problems(), ...besides(this.#held)];
   }
 
   nextDeadline(): number | undefined {
@@ -157,10 +157,12 @@ export class DataPathControl {
   }
 }
 
-function resolverProblems(held: DataPathState | undefined): Problem[] {
+/** What is wrong beside a data path that serves. */
+function besides(held: DataPathState | undefined): Problem[] {
   if (held === undefined) return [];
-  const { resolver, silent } = held;
+  const { resolver, silent, lingering } = held;
   return [
+    ...(lingering === undefined ? [] : [{ code: "datapath.lingering", facts: lingering.facts } as const]),
     ...(resolver === undefined ? [] : [{ code: "resolver.failing", facts: resolver.facts } as const]),
     ...silent.map(
       (server) => ({ code: "resolver.upstream-silent", subject: server, facts: { server } }) as const,

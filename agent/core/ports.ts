@@ -125,6 +125,8 @@ export interface DataPathState {
   readonly resolver: Failure | undefined;
   /** DNS servers of the connector that do not answer. */
   readonly silent: readonly string[];
+  /** Why connections of ended sessions could not be forgotten; undefined when all were, or it is being done. */
+  readonly lingering: Failure | undefined;
 }
 
 export interface DataPath {

@@ -52,7 +52,8 @@ export function resolverFiles(
     `user=${place.user}`,
     "log-facility=-",
     `listen-address=${listen.join(",")}`,
-    "bind-dynamic",
+    // `bind-dynamic` would need CAP_NET_BIND_SERVICE, whatever the sysctl says (2.90).
+    "bind-interfaces",
     // Who asks for `servers.bind` is told of the upstreams otherwise.
     "no-ident",
     `local=/${livenessName}/`,

@@ -48,13 +48,17 @@ export function tunnelPlan(plan: DataPathPlan, settings: TunnelSettings): Tunnel
     })),
     network: {
       mtu: tunnelMtu(settings.pathMtu),
-      // A host may have IPv6 switched off; without a prefix of it nobody asks there.
-      addresses: settings.addresses.filter((address) => !isIpv6(address) || plan.routes.some(isIpv6)),
+      addresses: tunnelAddresses(plan, settings),
       routes: plan.routes.map((to) => ({ to, source: undefined })),
     },
     sessionsOf,
     contested,
   };
+}
+
+/** A host may have IPv6 switched off; without a prefix of it nobody asks at the tunnel's IPv6 address. */
+export function tunnelAddresses({ routes }: DataPathPlan, { addresses }: TunnelSettings): string[] {
+  return addresses.filter((address) => !isIpv6(address) || routes.some(isIpv6));
 }
 
 /** How often a peer that is called back to life sends, seconds: until it is set to its plan a moment later. */

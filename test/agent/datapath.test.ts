@@ -5,7 +5,14 @@ import { Failure, failed, success } from "../../protocol/failures.ts";
 import { at, ipv4Prefix } from "./fixture.ts";
 
 const plan: DataPathPlan = { routes: [ipv4Prefix], peers: [], resources: new Map(), dns: undefined };
-const held = { routes: [ipv4Prefix], peers: 0, drift: [], resolver: undefined, silent: [] };
+const held = {
+  routes: [ipv4Prefix],
+  peers: 0,
+  drift: [],
+  resolver: undefined,
+  silent: [],
+  lingering: undefined,
+};
 
 function applyIn(effects: readonly DataPathEffect[]): number | undefined {
   return effects.find((effect) => effect.do === "apply")?.effectId;
@@ -107,9 +114,15 @@ describe("the data path", () => {
   test("a resolver that does not run is told beside a data path that serves", () => {
     const control = new DataPathControl();
     const resolver = new Failure("datapath.failing", { command: "dnsmasq -C x", error: "is not installed" });
-    control.applied(next(control, 0) ?? 0, success({ ...held, resolver, silent: ["172.18.0.2"] }), at(1));
+    const lingering = new Failure("datapath.failing", { command: "conntrack -L" });
+    control.applied(
+      next(control, 0) ?? 0,
+      success({ ...held, resolver, silent: ["172.18.0.2"], lingering }),
+      at(1),
+    );
     expect(control.isServing).toBe(true);
     expect(control.problems()).toEqual([
+      { code: "datapath.lingering", facts: lingering.facts },
       { code: "resolver.failing", facts: resolver.facts },
       { code: "resolver.upstream-silent", subject: "172.18.0.2", facts: { server: "172.18.0.2" } },
     ]);

@@ -290,7 +290,14 @@ export class World {
     const fails = (command: string) => failed("datapath.failing", { command });
     const { routes, peers } =
       effect.do === "apply" ? effect.plan : (this.plans.at(-1) ?? { routes: [], peers: [] });
-    const held = { routes, peers: peers.length, drift: [], resolver: undefined, silent: [] };
+    const held = {
+      routes,
+      peers: peers.length,
+      drift: [],
+      resolver: undefined,
+      silent: [],
+      lingering: undefined,
+    };
     switch (effect.do) {
       case "apply":
         if (this.dataPathFails) return { kind: "applied", effectId, result: fails("nft -f rules") };
