@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { judgeForwarding } from "../../agent/cli/check/datapath/forwarding.ts";
 import { judgeInterface } from "../../agent/cli/check/datapath/interface.ts";
 import { judgeLimits } from "../../agent/cli/check/datapath/limits.ts";
@@ -14,6 +14,9 @@ import { imdsOf, obstacle, shell, title } from "../lab/vpc-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { pings, runIn, TestHosts } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
+
+// The check is of instances that are namespaces of their own.
+vi.stubEnv("CONNECTOR_DATAPATH", "kernel");
 
 const main = join(import.meta.dirname, "../../agent/cli/main.ts");
 const hostSetup = join(import.meta.dirname, "../../scripts/host-setup.sh");

@@ -156,7 +156,21 @@ test(title("whom an earlier agent left behind is cut off, with his connections")
   expect((await next.apply({ ...planOf(2), peers: planOf(2).peers.slice(0, 1) })).value).toMatchObject({
     peers: 1,
   });
-  expect(await run("conntrack -L -p tcp 2>/dev/null | grep -o 'src=172.18.140.[0-9]*'")).toBe(
-    "src=172.18.140.0",
+  const known = () => run("conntrack -L -p tcp 2>/dev/null | grep -o 'src=172.18.140.[0-9]*'");
+  await until("only the other's are known", async () => (await known()) === "src=172.18.140.0");
+});
+
+test(title("connections that cannot be ended are told, and ended as soon as they can be"), here, async () => {
+  const { tools, start, run } = await instance("dp-linger");
+  const dataPath = start();
+  await dataPath.apply(planOf(1));
+  await run(
+    "conntrack -I -s 172.18.140.0 -d 10.0.0.1 -p tcp --sport 40000 --dport 80 --state ESTABLISHED -t 600",
   );
+  tools.set("conntrack", { is: "missing" });
+  expect((await dataPath.apply(planOf(0))).value).toMatchObject({ peers: 0, drift: [] });
+  await until("it is told", async () => (await dataPath.compare()).value.lingering !== undefined);
+  tools.set("conntrack", { is: "real" });
+  await until("it is over", async () => (await dataPath.compare()).value.lingering === undefined, 20_000);
+  expect(await run("conntrack -L -p tcp 2>/dev/null | grep -c 172.18.140.0")).toBe("0");
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 /** How a program of the host behaves. */
@@ -40,12 +40,12 @@ export class Tools {
   set(name: Program, state: ToolState): void {
     const file = join(this.path, name);
     const real = this.#real.get(name) ?? "";
-    rmSync(file, { force: true });
     switch (state.is) {
       case "real":
-        if (existsSync(real)) symlinkSync(real, file);
+        if (existsSync(real)) writeScript(file, `exec ${real} "$@"`);
         return;
       case "missing":
+        rmSync(file, { force: true });
         return;
       case "failing":
         writeScript(file, `echo '${state.says}' >&2; exit 1`);
@@ -59,8 +59,10 @@ export class Tools {
   }
 }
 
+/** Whole or not at all, and never anything but a script: a shell that was started with the one before may read it. */
 function writeScript(file: string, body: string): void {
-  writeFileSync(file, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  writeFileSync(`${file}.new`, `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  renameSync(`${file}.new`, file);
 }
 
 function whereIs(name: string): string {
