@@ -49,12 +49,14 @@ export class HandshakeRate {
 
 const networksMax = 10_000;
 
-const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
+/** A socket that listens for both families names an IPv4 peer in its IPv6 form (RFC 4291, 2.5.5.2). */
+export function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}
 
 /** An IPv4 address stands for itself, an IPv6 address for its /64: a host has a whole one to dial from. */
 function networkOf(address: string): string {
-  const ipv4 = mapped.exec(address)?.[1];
-  if (ipv4 !== undefined) return ipv4;
-  const parsed = parseAddress(address.split("%", 1)[0] ?? "");
-  return parsed?.family === 6 ? (parsed.value >> 64n).toString(16) : address;
+  const plain = plainAddress(address);
+  const parsed = parseAddress(plain.split("%", 1)[0] ?? "");
+  return parsed?.family === 6 ? (parsed.value >> 64n).toString(16) : plain;
 }

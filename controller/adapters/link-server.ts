@@ -8,7 +8,7 @@ import type { ControllerMessage, Role } from "../../protocol/messages.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { Clock } from "../../protocol/time.ts";
 import type { ControllerInput, LinkId } from "../core/effects.ts";
-import { HandshakeRate } from "./handshake-rate.ts";
+import { HandshakeRate, plainAddress } from "./handshake-rate.ts";
 
 interface Allowance {
   /** Bytes of a frame that the peer may send. */
@@ -106,7 +106,7 @@ export class LinkServer implements Disposable {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on("error", () => socket.destroy());
-    const address = request.socket.remoteAddress ?? "unknown";
+    const address = plainAddress(request.socket.remoteAddress ?? "unknown");
     const path = request.url?.split("?", 1)[0];
     if (path !== "/link") {
       answer(socket, "404 Not Found", []);

@@ -22,10 +22,16 @@ const long: ControllerMessage = {
   remove: [],
 };
 
-async function listening() {
+test("an IPv4 peer of a socket for both families is named as such", async () => {
+  await using world = await listening("::");
+  expect(world.inputs).toMatchObject([{ kind: "connected", address: "127.0.0.1" }]);
+  await world.raw.end();
+});
+
+async function listening(on = "127.0.0.1") {
   await using stack = new AsyncDisposableStack();
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, on, resolve));
   stack.defer(() => void server.close());
   const inputs: ControllerInput[] = [];
   const log = pino({ level: "silent" });
