@@ -19,7 +19,7 @@ const plans: Readonly<Record<Size, readonly PlanSize[]>> = {
     { sessions: 1_400, services: 200 },
   ],
 };
-const pairs: Readonly<Record<Size, number>> = { small: 1, full: 8 };
+const pairs: Readonly<Record<Size, number>> = { small: 1, full: 9 };
 const key = Buffer.alloc(32, 1).toString("base64url");
 
 const ways = {

@@ -32,7 +32,7 @@ const cells: Readonly<Record<Size, readonly Cell[]>> = {
 /** `busyMs`: with 1,400 sessions the kernel is compared with the plan every 35 s. */
 const effort = {
   small: { pairs: 1, seconds: 1, calibrations: 1, echoes: 20, connects: 10, busyMs: 200 },
-  full: { pairs: 8, seconds: 1, calibrations: 5, echoes: 500, connects: 500, busyMs: 35_000 },
+  full: { pairs: 9, seconds: 1, calibrations: 5, echoes: 500, connects: 500, busyMs: 35_000 },
 } as const;
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Runs the benches at full size and prints what they measured: `npm run bench`, or `npm run bench -- grants` for some.
  */
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import type { BenchResult, BenchRow } from "./bench.ts";
 import { benches, obstacles } from "./registry.ts";
 
@@ -14,7 +14,7 @@ if (unknown.length > 0) {
 
 const processors = cpus();
 console.log(
-  `Node ${process.version}, ${processors.length} × ${processors[0]?.model ?? "unknown processor"}\n`,
+  `Node ${process.version}, ${processors.length} × ${processors[0]?.model ?? "unknown processor"}, load ${loadavg()[0]?.toFixed(1)}\n`,
 );
 for (const [name, run] of Object.entries(benches)) {
   if (named.length > 0 && !named.includes(name)) continue;
