@@ -25,7 +25,6 @@ const long: ControllerMessage = {
 test("an IPv4 peer of a socket for both families is named as such", async () => {
   await using world = await listening("::");
   expect(world.inputs).toMatchObject([{ kind: "connected", address: "127.0.0.1" }]);
-  await world.raw.end();
 });
 
 async function listening(on = "127.0.0.1") {
