@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { failed, type Result, success } from "../../protocol/failures.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
 import { makeFolder, storageFailure } from "../../protocol/node/files.ts";
@@ -9,16 +8,14 @@ import { instanceEnd, instanceInterface, internetPathMtu } from "../../protocol/
 import { firewallOf, type TunnelEnd } from "../core/firewall.ts";
 import { learnedForMs } from "../core/firewall-learned.ts";
 import type { DataPath, DataPathPlan, DataPathState, SessionTraffic } from "../core/ports.ts";
-import { resolverFiles, serversOf } from "../core/resolver.ts";
 import { tunnelAddresses, tunnelPlan } from "../core/tunnel.ts";
 import { departedFrom, type Owners, ownersIn, regroupedFrom, stayingIn } from "../core/tunnel-owners.ts";
 import { forgetConnections } from "./conntrack.ts";
 import { Departed } from "./departed.ts";
-import { Dnsmasq, resolverPaths } from "./dnsmasq.ts";
-import { UpstreamWatch } from "./dnsmasq-upstreams.ts";
 import { Nft } from "./nft.ts";
 import { NftMonitor } from "./nft-monitor.ts";
 import { NftTable } from "./nft-table.ts";
+import { Resolver } from "./resolver.ts";
 import { Tunnel, type TunnelState } from "./wireguard.ts";
 
 export interface LinuxDataPathOptions {
@@ -49,8 +46,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   readonly #nft: Nft;
   readonly #monitor: NftMonitor;
   readonly #table: NftTable;
-  readonly #dnsmasq: Dnsmasq;
-  readonly #upstreams: UpstreamWatch;
+  readonly #resolver: Resolver;
   readonly #ageing: NodeJS.Timeout;
   #tunnel: Tunnel | undefined;
   /** This host's nft can be used. */
@@ -72,11 +68,7 @@ export class LinuxDataPath implements DataPath, Disposable {
     this.#monitor = new NftMonitor({ log, onChange: (by) => this.#tableChanged(by) });
     this.#nft = new Nft({ run: this.#run, folder, onChange: (pid) => this.#monitor.own(pid) });
     this.#table = new NftTable({ nft: this.#nft, log });
-    this.#dnsmasq = new Dnsmasq({ folder, log });
-    this.#upstreams = new UpstreamWatch({
-      log,
-      onChange: () => void this.#inTurn(() => this.#followUpstreams()),
-    });
+    this.#resolver = new Resolver({ folder, log, onChange: options.onNews });
     this.#departed = new Departed((addresses) => forgetConnections(this.#run, addresses), log);
     this.#ageing = setInterval(() => void this.#age(), learnedForMs).unref();
   }
@@ -90,7 +82,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   }
 
   async traffic(): Promise<Result<ReadonlyMap<string, SessionTraffic>>> {
-    const isNews = this.#dnsmasq.problem?.message !== this.#toldResolver;
+    const isNews = this.#resolver.problem?.message !== this.#toldResolver;
     if (isNews && this.#plan !== undefined) this.#options.onNews();
     if (this.#tunnel === undefined || this.#plan === undefined) {
       return failed("datapath.failing", { error: "nothing was applied yet" });
@@ -102,8 +94,7 @@ export class LinuxDataPath implements DataPath, Disposable {
     clearInterval(this.#ageing);
     this.#departed[Symbol.dispose]();
     this.#monitor[Symbol.dispose]();
-    this.#upstreams[Symbol.dispose]();
-    this.#dnsmasq[Symbol.dispose]();
+    this.#resolver[Symbol.dispose]();
     this.#tunnel?.[Symbol.dispose]();
   }
 
@@ -123,7 +114,8 @@ export class LinuxDataPath implements DataPath, Disposable {
     this.#departed.add(regroupedFrom(this.#owners, plan));
     this.#owners = ownersIn(plan);
     this.#plan = plan;
-    await this.#resolve(plan);
+    // After the table: dnsmasq fills sets that must be there. Packets do not need it: its failure is told in the state.
+    await this.#resolver.apply({ ...plan, tunnel: endOf(plan) });
     return success(this.#state(tunnelled.value, []));
   }
 
@@ -170,23 +162,6 @@ export class LinuxDataPath implements DataPath, Disposable {
     return opened;
   }
 
-  /** After the table: dnsmasq fills sets that must be there. Its failure is told in the state; packets do not need it. */
-  async #resolve(plan: DataPathPlan): Promise<void> {
-    const { dns, resources } = plan;
-    this.#upstreams.watch(dns === undefined ? [] : serversOf(dns));
-    const { serversFile, pidFile } = resolverPaths(this.#options.folder);
-    // It can only listen where the tunnel has an address.
-    const hasIpv6 = tunnelAddresses(plan, tunnelSettings).some((address) => address.includes(":"));
-    const tunnel = { ...end, ipv6: hasIpv6 ? end.ipv6 : undefined };
-    const place = { tunnel, serversFile, pidFile, user: userInfo().username };
-    await this.#dnsmasq.apply(dns && resolverFiles(dns, resources.values(), place, this.#upstreams.silent));
-  }
-
-  async #followUpstreams(): Promise<void> {
-    if (this.#plan !== undefined) await this.#resolve(this.#plan);
-    this.#options.onNews();
-  }
-
   async #compare(): Promise<Result<DataPathState>> {
     if (this.#tunnel === undefined) return failed("datapath.failing", { error: "nothing was applied yet" });
     const tunnel = await this.#tunnel.compare();
@@ -206,9 +181,8 @@ export class LinuxDataPath implements DataPath, Disposable {
   }
 
   #state({ routes, peers, drift }: TunnelState, more: readonly string[]): DataPathState {
-    const resolver = this.#dnsmasq.problem;
+    const { problem: resolver, silent } = this.#resolver;
     this.#toldResolver = resolver?.message;
-    const silent = [...this.#upstreams.silent];
     return { routes, peers, drift: [...drift, ...more], resolver, silent, lingering: this.#departed.problem };
   }
 
@@ -222,4 +196,10 @@ export class LinuxDataPath implements DataPath, Disposable {
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Where the tunnel has addresses under this plan. */
+function endOf(plan: DataPathPlan): TunnelEnd {
+  const hasIpv6 = tunnelAddresses(plan, tunnelSettings).some((address) => address.includes(":"));
+  return { ...end, ipv6: hasIpv6 ? end.ipv6 : undefined };
 }

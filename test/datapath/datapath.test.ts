@@ -123,6 +123,20 @@ test(title("a resolver that cannot be had is told, and users' packets do not nee
   expect((await dataPath.apply(planOf(1))).value.resolver).toBeUndefined();
 });
 
+test(title("a resolver that hangs holds up nobody"), here, async () => {
+  const { tools, start } = await instance("dp-dns-hangs");
+  const dataPath = start();
+  tools.set("dnsmasq", { is: "hanging" });
+  for (const sessions of [1, 2, 3]) {
+    const { value, tookMs } = await dataPath.apply(planOf(sessions));
+    expect(value).toMatchObject({ peers: sessions, drift: [] });
+    expect(tookMs).toBeLessThan(3_000);
+  }
+  await until("it is told", async () => (await dataPath.compare()).value.resolver !== undefined, 30_000);
+  tools.set("dnsmasq", { is: "real" });
+  await until("it runs", async () => (await dataPath.compare()).value.resolver === undefined, 30_000);
+});
+
 test(title("what somebody else takes away is named, and comes back"), here, async () => {
   const { start, run } = await instance("dp-drift");
   const dataPath = start();
