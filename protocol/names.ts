@@ -45,10 +45,13 @@ export const Ipv6 = z
 export const PrefixText = z
   .string()
   .max(49)
-  .refine((text) => {
-    const prefix = parsePrefix(text);
-    return prefix.ok && prefix.value.text === text;
-  }, "a prefix in canonical form like 10.0.1.16/28 or 2001:db8::/80");
+  .refine(
+    (text) => {
+      const prefix = parsePrefix(text);
+      return prefix.ok && prefix.value.text === text;
+    },
+    { error: ({ input }) => wantedPrefix(String(input)) },
+  );
 
 export const EpochMs = z.int().nonnegative();
 
@@ -64,3 +67,14 @@ export const SoftwareVersion = z.string().min(1).max(64);
 
 /** A code of the failure catalogue. Any text on the wire: a newer peer may know codes that we do not. */
 export const Code = z.string().min(1).max(64);
+
+/** The prefix that was probably meant by a text that is none in canonical form, with what is wrong with the text. */
+function wantedPrefix(text: string): string {
+  const prefix = parsePrefix(text);
+  if (prefix.ok) return `give ${prefix.value.text}, its canonical form`;
+  const { use } = prefix.failure.facts;
+  if (use !== undefined) return `give ${use}: bits are set behind the length`;
+  const address = parseAddress(text);
+  if (address === undefined) return "a prefix in canonical form like 10.0.1.16/28 or 2001:db8::/80";
+  return `give ${address.text}/${address.family === 4 ? 32 : 128}: the length is missing`;
+}

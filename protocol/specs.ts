@@ -52,10 +52,9 @@ export const PortRange = z
 export const DomainPattern = z
   .string()
   .max(253)
-  .regex(
-    /^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$/,
-    "a domain in lower case like app.example.internal or *.example.internal",
-  );
+  .regex(/^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$/, {
+    error: ({ input }) => wantedDomain(String(input)),
+  });
 
 /** An enterprise resource: what members of the named groups may reach. Deny is the default; the more specific entry wins. */
 export const ResourceSpec = z
@@ -96,3 +95,9 @@ export type SessionSpec = z.infer<typeof SessionSpec>;
 /** Why an instance takes no new sessions. A set: ending one reason does not end another. */
 export const DrainReason = z.enum(["cli", "admin", "shutdown", "spot", "rebalance", "autoscaling"]);
 export type DrainReason = z.infer<typeof DrainReason>;
+
+function wantedDomain(text: string): string {
+  return /^(\*\.)?[^*]+$/.test(text)
+    ? "a domain in lower case like app.example.internal or *.example.internal"
+    : "a domain like *.example.internal, with * as its whole first label and nowhere else";
+}

@@ -154,9 +154,17 @@ export function parseEntry<Shape extends StateShape>(
   const schema = Object.hasOwn(shape, kind) ? shape[kind] : undefined;
   if (schema === undefined) return { is: "unknown" };
   const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    return { is: "malformed", where: `${key}: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}` };
-  }
+  if (!parsed.success) return { is: "malformed", where: `${key}: ${problemOf(parsed.error.issues)}` };
   return { is: "entry", entry: { kind, id, value: parsed.data } as Entry<Shape> };
+}
+
+/** The first thing that is wrong; of a union, with the alternative that was probably meant: the one it breaks least. */
+function problemOf(issues: readonly z.core.$ZodIssue[], above: readonly PropertyKey[] = []): string {
+  const [issue] = issues;
+  const path = [...above, ...(issue?.path ?? [])];
+  if (issue?.code === "invalid_union") {
+    const [nearest = []] = issue.errors.toSorted((a, b) => a.length - b.length);
+    if (nearest.length > 0) return problemOf(nearest, path);
+  }
+  return `${path.map(String).join(".")} ${issue?.message ?? ""}`;
 }

@@ -51,6 +51,40 @@ describe("the desired state", () => {
     expect(desired.takeUnsaved()).toBeUndefined();
   });
 
+  test.each<[change: object, where: string]>([
+    [{ ports: [{ from: 9, to: 8 }] }, "ports.0.to `from` must not be greater than `to`"],
+    [{ ports: [{ from: 0, to: 0 }] }, "ports.0.from Too small: expected number to be >=1"],
+    [{ ports: [{}] }, "ports.0.from Invalid input: expected number, received undefined"],
+    [{ protocol: "icmp", ports: [{ from: 1, to: 2 }] }, "ports ports need protocol tcp or udp"],
+    [
+      { destination: { cidr: "10.0.0.5/8" } },
+      "destination.cidr give 10.0.0.0/8: bits are set behind the length",
+    ],
+    [
+      { destination: { cidr: "2001:db8::1/64" } },
+      "destination.cidr give 2001:db8::/64: bits are set behind the length",
+    ],
+    [{ destination: { cidr: "10.0.0.5" } }, "destination.cidr give 10.0.0.5/32: the length is missing"],
+    [
+      { destination: { domain: "app.*.internal" } },
+      "destination.domain a domain like *.example.internal, with * as its whole first label and nowhere else",
+    ],
+    [{ destination: {} }, "destination.cidr Invalid input: expected string, received undefined"],
+  ])(
+    "a service with %j is malformed, told by its field, and nothing of its change is applied",
+    (change, where) => {
+      const desired = new Desired();
+      const good = {
+        ...{ name: "web", destination: { cidr: "10.0.0.0/8" }, protocol: "tcp", ports: [] },
+        ...{ serverInitiated: false, groups: ["staff"] },
+      };
+      const result = desired.apply(update({ "resource/good": good, "resource/web": { ...good, ...change } }));
+      expect(result).toEqual({ is: "malformed", where: `resource/web: ${where}` });
+      expect(desired.resources.size).toBe(0);
+      expect(desired.takeUnsaved()).toBeUndefined();
+    },
+  );
+
   test("deltas do not pile up more than a map may have, and make room for one another", () => {
     const desired = new Desired();
     const many = (from: number, count: number) =>

@@ -352,6 +352,45 @@ describe("refusals and exit codes", () => {
     expect(overlap.err).toContain("[prefix.overlap]");
   });
 
+  test.each([
+    [
+      "--cidr 10.0.0.5/8",
+      "destination.cidr",
+      "10.0.0.5/8",
+      "Give 10.0.0.0/8: bits are set behind the length.",
+    ],
+    ["--cidr 10.0.0.5", "destination.cidr", "10.0.0.5", "Give 10.0.0.5/32: the length is missing."],
+    ["--cidr 2001:DB8::/32", "destination.cidr", "2001:DB8::/32", "Give 2001:db8::/32, its canonical form."],
+    [
+      "--domain app.*.internal",
+      "destination.domain",
+      "app.*.internal",
+      "A domain like *.example.internal, with * as its whole first label and nowhere else.",
+    ],
+    [
+      "--cidr 10.0.0.0/8 --protocol tcp --port 90-80",
+      "ports.0.to",
+      "80",
+      "`from` must not be greater than `to`.",
+    ],
+    ["--cidr 10.0.0.0/8 --protocol tcp --port 0", "ports.0.from", "0", "Give at least 1."],
+  ])("1: a resource with %s, which is not added", async (args, field, value, fix) => {
+    const before = await fine("resource", "list", "prod");
+    const { code, err } = await run([
+      "resource",
+      "add",
+      "prod",
+      "odd",
+      "--group",
+      "Sales",
+      ...args.split(" "),
+    ]);
+    expect(code).toBe(1);
+    expect(err).toContain(`\n  ${field}: "${value}" `);
+    expect(err).toContain(`. ${fix}\n`);
+    expect(await fine("resource", "list", "prod")).toBe(before);
+  });
+
   test.each<[string, string[], Record<string, string>, string]>([
     ["nobody answers", ["--controller", "https://127.0.0.1:1"], {}, "admin.unreachable"],
     ["a certificate of another CA", [], { CONNECTOR_CA_FILE: "" }, "admin.untrusted"],
@@ -391,6 +430,16 @@ describe("refusals and exit codes", () => {
     [
       "a malformed port",
       ["resource", "add", "prod", "x", "--cidr", "10.0.0.0/8", "--group", "Sales", "--port", "http"],
+      "443 or 8000-8100",
+    ],
+    [
+      "an empty port",
+      ["resource", "add", "prod", "x", "--cidr", "10.0.0.0/8", "--group", "Sales", "--port", "443,"],
+      "443 or 8000-8100",
+    ],
+    [
+      "a range without an end",
+      ["resource", "add", "prod", "x", "--cidr", "10.0.0.0/8", "--group", "Sales", "--port", "80-"],
       "443 or 8000-8100",
     ],
     ["a file that is no YAML", ["connector", "create", "x", "--file", script], "[admin.file]"],
