@@ -50,6 +50,15 @@ export function ratiosOf(pairs: Pairs): number[] {
   return pairs.map(({ bare, product }) => product.mbits / bare.mbits);
 }
 
+/** The same of what a byte costs the instance; empty where the kernel carries the tunnel. */
+export function costRatiosOf(pairs: Pairs): number[] {
+  return pairs.flatMap(({ bare, product }) =>
+    bare.tunnelMsPerGigabyte === undefined || product.tunnelMsPerGigabyte === undefined
+      ? []
+      : [product.tunnelMsPerGigabyte / bare.tunnelMsPerGigabyte],
+  );
+}
+
 /** The most Mbit/s of TCP over the bare tunnel in so many tries: what this machine can carry when it is let. */
 export async function bareMbits(world: DataPathWorld, times: number, seconds: number): Promise<number> {
   const measured: number[] = [];
