@@ -42,8 +42,9 @@ async function instanceWithUser(folder: string) {
   const parameters = { controller: "http://127.0.0.1:1", ip: instance.addresses.ipv4, gateway };
   const lines = Object.entries(parameters).map(([name, value]) => `${name}: ${value}\n`);
   writeFileSync(join(folder, "enroll.yaml"), lines.join(""));
+  const stateDir = join(folder, "none");
   const check = async (...user: string[]) => {
-    const files = ["--parameters", join(folder, "enroll.yaml"), "--state-dir", join(folder, "none")];
+    const files = ["--parameters", join(folder, "enroll.yaml"), "--state-dir", stateDir];
     const command = [...user, process.execPath, main, "check", ...files, "-o", "json"];
     const { lines } = JSON.parse(await shell(instance, `COLUMNS=80 ${command.join(" ")}`)) as {
       lines: Line[];
@@ -53,6 +54,7 @@ async function instanceWithUser(folder: string) {
   const owned = stack.move();
   return {
     check,
+    stateDir,
     change: async (script: string) => expect(await shell(instance, `set -e; ${script}`)).toBe(""),
     /** Whether an echo of the user's reaches the VPC and its answer the user. */
     passes: () => pings(device, gateway, "-I", user),
@@ -209,6 +211,18 @@ test.skipIf(obstacle !== undefined)(
       ["input filters", "warn", "chain filter_INPUT of table inet firewalld"],
     ]);
     expect(opened("input filters")?.text).not.toContain("UDP");
+
+    // An agent that is not root makes its control socket in a folder that somebody has made for it.
+    await here.change(`ip link del connector0; mkdir ${here.stateDir}; chown 65534 ${here.stateDir}`);
+    const wireguard = async () => (await here.check())("WireGuard");
+    expect(await wireguard()).toMatchObject({
+      result: "FAIL",
+      text: expect.stringContaining("is not there"),
+    });
+    await here.change("mkdir /run/wireguard");
+    expect(await wireguard()).toMatchObject({ result: "FAIL", text: expect.stringContaining("agent's") });
+    await here.change("chown 65534 /run/wireguard");
+    expect(await wireguard()).toMatchObject({ result: "ok" });
   },
 );
 
@@ -260,29 +274,59 @@ test.each([
 });
 
 test("WireGuard: by whom, and what is missing", () => {
+  const cannot = (error: string) => failed("datapath.failing", { error });
   const seen: WireguardSeen = {
     backend: { is: "tried", backend: "userspace" },
-    wg: true,
-    wireguardGo: true,
+    wg: success("1.0.20210914"),
+    wireguardGo: success("0.0.20230223"),
     tunDevice: "usable",
+    socketFolder: "usable",
   };
   const line = (change: Partial<WireguardSeen>) => judgeWireguard({ ...seen, ...change });
-  expect(line({})).toMatchObject({ result: "ok" });
-  expect(line({ wireguardGo: false })).toMatchObject({ result: "FAIL" });
+  const missing = cannot("wireguard-go is not installed");
+  expect(line({})).toMatchObject({
+    result: "ok",
+    text: "wireguard-go 0.0.20230223: the kernel has no module",
+  });
+  expect(line({ wireguardGo: missing })).toMatchObject({
+    result: "FAIL",
+    text: "the kernel has no module, and wireguard-go is not installed",
+  });
+  expect(line({ wireguardGo: cannot("wireguard-go: no end within 10000 ms") })).toMatchObject({
+    result: "FAIL",
+    text: "the kernel has no module, and wireguard-go: no end within 10000 ms",
+  });
   expect(line({ tunDevice: "none" })).toMatchObject({
     result: "FAIL",
     action: expect.stringContaining("modprobe tun"),
   });
   expect(line({ tunDevice: "hidden" })).toMatchObject({ result: "warn" });
+  for (const socketFolder of ["none", "closed"] as const) {
+    expect(line({ socketFolder })).toMatchObject({
+      result: "FAIL",
+      text: expect.stringContaining("/var/run/wireguard is not"),
+      action: expect.stringContaining("RuntimeDirectory=wireguard"),
+    });
+  }
   const kernel = { is: "tried", backend: "kernel" } as const;
-  expect(line({ backend: kernel, wireguardGo: false, tunDevice: "none" })).toMatchObject({ result: "ok" });
-  expect(line({ backend: kernel, wg: false })).toMatchObject({
+  const nothing = { wireguardGo: missing, tunDevice: "none", socketFolder: "none" } as const;
+  expect(line({ backend: kernel, ...nothing })).toMatchObject({
+    result: "ok",
+    text: "the kernel's module, wg 1.0.20210914",
+  });
+  expect(line({ backend: kernel, wg: cannot("wg is not installed") })).toMatchObject({
     result: "FAIL",
+    text: "the kernel's module, but wg is not installed",
     action: "Install wireguard-tools.",
   });
+  const carries = { is: "carries", backend: "userspace" } as const;
+  expect(line({ backend: carries, wg: missing, tunDevice: "none" })).toMatchObject({
+    result: "ok",
+    text: "wireguard-go 0.0.20230223 carries connector0",
+  });
   const untried = { is: "untried", hasModule: true } as const;
-  expect(line({ backend: untried, wireguardGo: false })).toMatchObject({ result: "ok" });
-  expect(line({ backend: { ...untried, hasModule: false }, wireguardGo: false })).toMatchObject({
+  expect(line({ backend: untried, wireguardGo: missing })).toMatchObject({ result: "ok" });
+  expect(line({ backend: { ...untried, hasModule: false }, wireguardGo: missing })).toMatchObject({
     result: "FAIL",
   });
 });

@@ -42,13 +42,14 @@ export async function lookAtDataPath({
   const mac = reading.is === "known" ? reading.interface.mac : undefined;
   const link = links.ok ? findInterface(links.value, { mac, ip }) : undefined;
   const prefixes = prefixesOf(reading) ?? [];
+  const settings = readSettings(link?.name, stateDir);
   const [programs, wireguard, routing, filters] = await Promise.all([
     lookAtPrograms(run),
-    lookAtWireguard(run),
+    lookAtWireguard(run, settings.agentUid),
     link === undefined ? undefined : lookAtRouting(run, link.name, prefixes),
     lookAtFilters(run, wireguardPort),
   ]);
-  return { link, settings: readSettings(link?.name, stateDir), programs, wireguard, routing, filters };
+  return { link, settings, programs, wireguard, routing, filters };
 }
 
 export function judgeDataPath(seen: DataPathSeen, { reading, wireguardPort }: DataPathHost): Line[] {

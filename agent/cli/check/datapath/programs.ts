@@ -1,8 +1,9 @@
-import { failed, type Result, success } from "../../../../protocol/failures.ts";
+import type { Result } from "../../../../protocol/failures.ts";
 import type { Run } from "../../../../protocol/node/command.ts";
 import { dnsmasqVersion } from "../../../adapters/dnsmasq-version.ts";
 import { Nft } from "../../../adapters/nft.ts";
 import { fail, type Line, ok } from "../line.ts";
+import { versionOf } from "./host-command.ts";
 
 /** What each program says its version is, or why it cannot be used. */
 export interface ProgramsSeen {
@@ -14,10 +15,10 @@ export interface ProgramsSeen {
 
 export async function lookAtPrograms(run: Run): Promise<ProgramsSeen> {
   const [ip, nft, conntrack, dnsmasq] = await Promise.all([
-    version(run, ["ip", "-V"], /iproute2-(?:ss)?v?([\d.]+)/),
+    versionOf(run, ["ip", "-V"], /iproute2-(?:ss)?v?([\d.]+)/),
     // It only asks: no file is written.
     new Nft({ run, folder: "/nonexistent" }).version(),
-    version(run, ["conntrack", "--version"], /\bv([\d.]+)/),
+    versionOf(run, ["conntrack", "--version"], /\bv([\d.]+)/),
     dnsmasqVersion(run),
   ]);
   return { ip, nft, conntrack, dnsmasq };
@@ -40,14 +41,4 @@ function judge(name: string, version: Result<string>, action: string): Line {
   if (version.ok) return ok(name, version.value);
   const { error, needed } = version.failure.facts;
   return fail(name, `${error}${needed === undefined ? "" : ` (needed: ${needed})`}`, action);
-}
-
-async function version(run: Run, command: readonly string[], pattern: RegExp): Promise<Result<string>> {
-  const answer = await run(command);
-  if (!answer.ok) return answer;
-  const found = pattern.exec(answer.value)?.[1];
-  if (found !== undefined) return success(found);
-  // There, and no more is asked of it.
-  if (answer.value !== "") return success("installed");
-  return failed("datapath.failing", { command: command.join(" "), error: "says nothing" });
 }
