@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder, storageFailure } from "../protocol/node/files.ts";
@@ -18,7 +17,7 @@ import { Metrics } from "./adapters/metrics.ts";
 import { OtpFile } from "./adapters/otp.ts";
 import { onSchedule } from "./adapters/schedule.ts";
 import { startSocketServer } from "./adapters/socket-server.ts";
-import { databaseOf, startAfresh } from "./adapters/state-folder.ts";
+import { databaseOf, dataPathFolderOf, startAfresh } from "./adapters/state-folder.ts";
 import { openStore } from "./adapters/store.ts";
 import { Agent, type AgentEffect, type AgentInput } from "./core/agent.ts";
 import type { AgentActions } from "./core/local-api.ts";
@@ -141,7 +140,7 @@ function chooseDataPath(
   return new LinuxDataPath({
     key: () => identity.wireguardKey,
     listenPort: parameters.wireguardPort,
-    folder: join(dirname(socket), "datapath"),
+    folder: dataPathFolderOf(socket),
     clock,
     log,
     onNews,

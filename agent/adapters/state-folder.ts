@@ -1,11 +1,16 @@
 import { existsSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { storageFailure } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { IdentityFile } from "./identity-file.ts";
 
 export function databaseOf(stateDir: string): string {
   return join(stateDir, "agent.db");
+}
+
+/** The resolver's files, and texts on their way to nft: of a running host only, so they are where the socket is. */
+export function dataPathFolderOf(socket: string): string {
+  return join(dirname(socket), "datapath");
 }
 
 /**

@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { LabDevice } from "../../lab/device.ts";
@@ -5,6 +7,7 @@ import type { LabInstance } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { Process } from "../../lab/process.ts";
 import { prove, shortcomings, web } from "../../lab/proof.ts";
+import { scripts } from "../../lab/scripts.ts";
 import { startLab } from "../../lab/start.ts";
 import { Asker } from "../../lab/vpc/asker.ts";
 import { corporateAddresses } from "../../lab/vpc/corporate.ts";
@@ -174,6 +177,29 @@ describe.skipIf(obstacle !== undefined)(
         expect(Math.min(rxBytes, txBytes)).toBeGreaterThan(1_000);
         expect(Date.now() - handshakeMs).toBeLessThan(200_000);
         expect(endpoint).toMatch(/^198\.18\.1\.\d+:\d+$/);
+      }
+    });
+
+    test("a support bundle holds what the kernel has, and no key", async () => {
+      const { parametersFile, stateFolder, socket } = instance();
+      const out = join(folder.path, "bundle.tar.gz");
+      const options = `--parameters ${parametersFile} --state-dir ${stateFolder} --socket ${socket} --out ${out}`;
+      // No test's own command line looks at the machine; this one is of another.
+      const cli = `env -u CONNECTOR_DATAPATH ${process.execPath} ${scripts.cli} support-bundle ${options}`;
+      expect(await shell(hostOf(instance()), cli)).toContain("datapath/ruleset.txt");
+      const read = (name: string) =>
+        execFileSync("tar", ["-xzOf", out, "--wildcards", `*/${name}`], { encoding: "utf8" });
+      const { ipv4 } = await leaseOf(device(0));
+      expect(read("datapath/ruleset.txt")).toContain(`${ipv4} : goto grp_employees_`);
+      expect(read("datapath/wireguard.txt")).toContain(`allowed ips: ${ipv4}/32`);
+      expect(read("datapath/dnsmasq.conf")).toContain("nftset=/");
+      expect(read("datapath/dnsmasq.servers")).toContain("server=");
+      expect(read("host/routes.txt")).toContain("dev connector0");
+      const identity = readFileSync(join(stateFolder, "identity.json"), "utf8");
+      const all = read("*");
+      for (const [key] of identity.matchAll(/[A-Za-z0-9_-]{43}/g)) {
+        expect(all).not.toContain(key);
+        expect(all).not.toContain(Buffer.from(key, "base64url").toString("base64"));
       }
     });
 

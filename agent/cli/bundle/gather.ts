@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { readFileIfThere } from "../../../protocol/node/files.ts";
 import { softwareVersion } from "../../../protocol/node/software.ts";
 import { reads } from "../../core/local-api.ts";
+import { findCommand } from "../check/datapath/host-command.ts";
 import type { AgentClient } from "../client.ts";
 
 /** One file of a bundle, not yet redacted; or why it could not be made. */
@@ -49,7 +50,7 @@ export async function gatherHost(stateDir: string): Promise<Part[]> {
   ]);
 }
 
-function text(content: string): Part["content"] {
+export function text(content: string): Part["content"] {
   return { is: "text", text: content };
 }
 
@@ -64,7 +65,8 @@ function versions(): string {
   ].join("\n");
 }
 
-function listing(folder: string): Part["content"] {
+/** Names, sizes and owners, never the content. */
+export function listing(folder: string): Part["content"] {
   try {
     const lines = readdirSync(folder)
       .toSorted()
@@ -78,13 +80,19 @@ function listing(folder: string): Part["content"] {
   }
 }
 
-function output(name: string, what: string, command: string, args: readonly string[]): Promise<Part> {
+export function output(name: string, what: string, command: string, args: readonly string[]): Promise<Part> {
   const { promise, resolve } = Promise.withResolvers<Part>();
-  execFile(command, args, { timeout: 10_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
-    const why = (error as NodeJS.ErrnoException | null)?.code === "ENOENT" ? "not installed" : stderr.trim();
-    if (error)
-      resolve({ name, what, content: { is: "missing", why: `${command}: ${why || error.message}` } });
-    else resolve({ name, what, content: text(stdout) });
-  });
+  execFile(
+    findCommand(command) ?? command,
+    args,
+    { timeout: 10_000, maxBuffer: 16 * 1024 * 1024 },
+    (error, stdout, stderr) => {
+      const why =
+        (error as NodeJS.ErrnoException | null)?.code === "ENOENT" ? "not installed" : stderr.trim();
+      if (error)
+        resolve({ name, what, content: { is: "missing", why: `${command}: ${why || error.message}` } });
+      else resolve({ name, what, content: text(stdout) });
+    },
+  );
   return promise;
 }

@@ -8,6 +8,7 @@ import { checkHost } from "../check/main.ts";
 import { AgentClient } from "../client.ts";
 import { type Page, paragraph, type Report } from "../page.ts";
 import { writeArchive } from "./archive.ts";
+import { gatherDataPath } from "./datapath.ts";
 import { gatherHost, gatherViews, type Part } from "./gather.ts";
 import { gatherParameters } from "./parameters.ts";
 import { Anonymiser, redact } from "./redact.ts";
@@ -25,8 +26,9 @@ export interface BundleOptions {
  * the bundle and makes the outcome degraded; an agent that does not answer is the best reason for a bundle.
  */
 export async function supportBundle(options: BundleOptions, world: World): Promise<Result<Report>> {
-  const [views, host, check] = await Promise.all([
+  const [views, dataPath, host, check] = await Promise.all([
     gatherViews(new AgentClient(options.socket)),
+    gatherDataPath(options.socket, world.env),
     gatherHost(options.stateDir),
     checkHost({ parameters: options.parameters, stateDir: options.stateDir, env: world.env }),
   ]);
@@ -42,6 +44,7 @@ export async function supportBundle(options: BundleOptions, world: World): Promi
       },
     },
     parameters.part,
+    ...dataPath,
     ...host,
   ];
   const clean = cleaner(views, secretIn(parameters.otpFile), options.anonymise);
