@@ -13,14 +13,19 @@ import { defaultSocket } from "./core/local-api.ts";
 
 const help = `connector-agent [options]
 
-The daemon of one connector instance: enrols, verifies prefixes, leases addresses.
+The daemon of one connector instance: enrols, verifies prefixes, leases
+addresses, and keeps the kernel and dnsmasq at what carries users' packets
+(needs CAP_NET_ADMIN).
 
   --parameters FILE   parameter file, YAML      [${defaultParametersFile}]
   --state-dir DIR     identity and leases       [/var/lib/connector]
   --socket PATH       socket for \`connector\`   [${defaultSocket}]
+                      beside it: files of the resolver and of nft
   --version, --help
 
-SIGHUP reads the parameters and the OTP again. Exit code 78: the parameters are wrong.
+SIGHUP reads the parameters and the OTP again. The agent's end, also by SIGKILL,
+ends nobody's connections: the next one takes over what it finds.
+Exit code 78: the parameters are wrong.
 
   connector-agent --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock
 `;

@@ -586,14 +586,14 @@ export const catalogue = {
     retry: "backoff",
     severity: "error",
     summary: "Devices get no answer from this instance's resolver",
-    hint: "Services named by domain cannot be reached. Run `connector check`; the facts say why dnsmasq does not run.",
+    hint: "Services named by domain cannot be reached. Run `connector check`; the facts say what is wrong with dnsmasq.",
     shownAfterMs: 2_000,
   },
   "resolver.upstream-silent": {
     retry: "backoff",
     severity: "warning",
     summary: "A DNS server of the connector does not answer this instance",
-    hint: "The others are asked instead. Check the server, and that the VPC lets this instance reach its port 53.",
+    hint: "The connector's others, if it has any, are asked instead. Check the server, and that the VPC lets this instance reach its port 53.",
     shownAfterMs: 5_000,
   },
   "instance.draining": {

@@ -124,7 +124,7 @@ function resource(argv: Argv, { world, choose }: Cli): Argv {
           .option("domain", {
             type: "string",
             requiresArg: true,
-            describe: "Destination: a domain, or *.domain",
+            describe: "Destination: a domain; names below it are meant too",
           })
           .option("protocol", {
             choices: ["tcp", "udp", "icmp", "any"] as const,
@@ -151,9 +151,9 @@ function resource(argv: Argv, { world, choose }: Cli): Argv {
             "$0 resource add prod wiki --domain wiki.example.internal --protocol tcp --port 443 --group Sales",
             "",
           )
-          .example(
-            "$0 resource add prod lab --cidr 10.9.0.0/16 --group Sales --group Guests",
-            "any protocol",
+          .example("$0 resource add prod lab --cidr 10.9.0.0/16 --group Sales --group Guests", "any protocol")
+          .epilogue(
+            "Of the resources that fit a connection the most specific decides: the longest prefix, then the fewest ports. A CIDR that names other groups only keeps yours out.",
           ),
       (o) =>
         choose(async () => {
