@@ -126,8 +126,12 @@ export function forgetFiles(name: string): { ok: false; failure: Failure } | und
   }
 }
 
-/** What it said last: its own errors, or those of who should have started it. Not the box about the kernel's module. */
+/**
+ * What it said last: its own errors, or those of who should have started it. Not the box about the kernel's module, nor
+ * `ERROR: (connector0) 2026/11/22 18:45:05`: of what is said again and again the words are to stay the same.
+ */
 function lastWords(path: string): string | undefined {
   const lines = (readFileIfThere(path) ?? "").slice(-4096).split("\n");
-  return lines.findLast((line) => line !== "" && !/^[┌│└]/.test(line))?.slice(0, 200);
+  const last = lines.findLast((line) => line !== "" && !/^[┌│└]/.test(line));
+  return last?.replace(/^\w+: \(\S+\) [\d/]+ [\d:]+ /, "").slice(0, 200);
 }

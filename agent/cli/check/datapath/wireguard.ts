@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
 import type { Failure, Result } from "../../../../protocol/failures.ts";
@@ -124,7 +124,9 @@ async function lookAtBackend(run: Run): Promise<WireguardSeen["backend"]> {
     case "wireguard":
       return { is: "carries", backend: "kernel" };
     case "tun":
-      return { is: "carries", backend: "userspace" };
+      return existsSync(controlSocketOf(instanceInterface))
+        ? { is: "carries", backend: "userspace" }
+        : { is: "unusable", error: "an interface of this name is another program's" };
     case "other":
       return { is: "unusable", error: "an interface of this name is not WireGuard" };
     case "none":
