@@ -1,4 +1,4 @@
-import { failed, type Result, success } from "../../protocol/failures.ts";
+import { type Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { Firewall } from "../core/firewall.ts";
 import { driftOf, driftText } from "../core/firewall-drift.ts";
@@ -80,9 +80,10 @@ export class NftTable {
       const changed = await this.#change(this.#applied, wanted);
       if (changed.ok) return changed;
       this.#log.warn({ ...changed.failure.facts }, "the firewall is written anew");
+      this.#applied = undefined;
+      if (isHanging(changed.failure)) return changed;
     }
     // Nothing is known about what stands there: the whole table is replaced.
-    this.#applied = undefined;
     const known = await this.#nft.read();
     if (known.ok) this.#keep(known.value);
     const written = await this.#nft.apply(tableText(wanted, this.#carried));
@@ -131,6 +132,11 @@ export class NftTable {
     this.#busy = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Asking it again at once takes as long again, and whoever leaves meanwhile waits to be cut off. */
+function isHanging({ facts }: Failure): boolean {
+  return String(facts.error).startsWith("no end within");
 }
 
 /** Of what was read before, the chains that stay as they are: the others were just written. */

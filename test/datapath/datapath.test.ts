@@ -45,9 +45,12 @@ test(title("an nft that hangs is told, and does not keep those who left"), here,
   const dataPath = start();
   await dataPath.apply(planOf(2));
   tools.set("nft", { is: "hanging" });
+  const begunMs = performance.now();
   const refusal = dataPath.refusal(planOf(1));
   await until("the peer is gone", async () => (await run("wg show connector0 peers | wc -l")) === "1", 2_000);
   expect(await refusal).toMatchObject({ error: expect.stringMatching(/no end within/) });
+  // The next to leave waits for no more than one command.
+  expect(performance.now() - begunMs).toBeLessThan(15_000);
   tools.set("nft", { is: "real" });
   expect((await dataPath.apply(planOf(1))).value).toMatchObject({ peers: 1, drift: [] });
 });
