@@ -30,7 +30,6 @@ export interface LinuxDataPathOptions {
   readonly onNews: () => void;
 }
 
-const end: TunnelEnd = { interface: instanceInterface, ...instanceEnd };
 const tunnelSettings = {
   addresses: [`${instanceEnd.ipv4}/32`, `${instanceEnd.ipv6}/128`],
   pathMtu: internetPathMtu,
@@ -42,6 +41,7 @@ const tunnelSettings = {
  */
 export class LinuxDataPath implements DataPath, Disposable {
   readonly #options: LinuxDataPathOptions;
+  readonly #end: TunnelEnd;
   readonly #run = commandRunner();
   readonly #nft: Nft;
   readonly #monitor: NftMonitor;
@@ -65,6 +65,7 @@ export class LinuxDataPath implements DataPath, Disposable {
   constructor(options: LinuxDataPathOptions) {
     const { folder, log } = options;
     this.#options = options;
+    this.#end = { interface: instanceInterface, ...instanceEnd, port: options.listenPort };
     this.#monitor = new NftMonitor({ log, onChange: (by) => this.#tableChanged(by) });
     this.#nft = new Nft({ run: this.#run, folder, onChange: (pid) => this.#monitor.own(pid) });
     this.#table = new NftTable({ nft: this.#nft, log });
@@ -115,7 +116,7 @@ export class LinuxDataPath implements DataPath, Disposable {
     this.#owners = ownersIn(plan);
     this.#plan = plan;
     // After the table: dnsmasq fills sets that must be there. Packets do not need it: its failure is told in the state.
-    await this.#resolver.apply({ ...plan, tunnel: endOf(plan) });
+    await this.#resolver.apply({ ...plan, tunnel: endOf(plan, this.#end) });
     return success(this.#state(tunnelled.value, []));
   }
 
@@ -142,7 +143,7 @@ export class LinuxDataPath implements DataPath, Disposable {
       if (!usable.ok) return usable;
       this.#isUsable = true;
     }
-    return this.#table.apply(firewallOf(plan, end));
+    return this.#table.apply(firewallOf(plan, this.#end));
   }
 
   async #open(): Promise<Result<Tunnel>> {
@@ -199,7 +200,7 @@ export class LinuxDataPath implements DataPath, Disposable {
 }
 
 /** Where the tunnel has addresses under this plan. */
-function endOf(plan: DataPathPlan): TunnelEnd {
+function endOf(plan: DataPathPlan, end: TunnelEnd): TunnelEnd {
   const hasIpv6 = tunnelAddresses(plan, tunnelSettings).some((address) => address.includes(":"));
   return { ...end, ipv6: hasIpv6 ? end.ipv6 : undefined };
 }

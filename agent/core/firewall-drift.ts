@@ -1,4 +1,4 @@
-import type { Chain, Firewall } from "./firewall.ts";
+import { type Chain, type Firewall, priorityOf } from "./firewall.ts";
 import type { HeldChain, HeldFirewall, HeldRule } from "./firewall-held.ts";
 import { learnedSets } from "./firewall-learned.ts";
 import { markText } from "./firewall-marks.ts";
@@ -49,7 +49,8 @@ const driftsShown = 4;
 function chainDrift(wanted: Chain, held: HeldChain | undefined, before: HeldChain | undefined): string[] {
   const name = `chain ${wanted.name}`;
   if (held === undefined) return [`${name} is missing`];
-  const hook = wanted.hook === undefined ? "" : `${wanted.hook} filter 0 accept`;
+  const hook =
+    wanted.hook === undefined ? "" : `${wanted.hook} filter ${priorityOf[wanted.hook].number} accept`;
   if (held.hook !== hook) return [`${name} hangs at "${held.hook}" instead of "${hook}"`];
   const [is, should] = [held.rules.length, wanted.rules.length];
   if (is < should) return [`${name} lacks ${should - is} of ${should} rules`];

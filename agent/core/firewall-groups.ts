@@ -10,6 +10,8 @@ export interface TunnelEnd {
   readonly interface: string;
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
+  /** Where WireGuard listens. */
+  readonly port: number;
 }
 
 /** A group's counters count connections, and one that is judged anew once more: packets of a known one never come so far. */

@@ -1,4 +1,4 @@
-import type { Chain, Firewall } from "./firewall.ts";
+import { type Chain, type Firewall, priorityOf } from "./firewall.ts";
 import type { HeldCounter, HeldFirewall } from "./firewall-held.ts";
 import { type Learned, learnedMax, learnedSets } from "./firewall-learned.ts";
 import { markText } from "./firewall-marks.ts";
@@ -122,7 +122,9 @@ function chainLines({ name, comment, hook, rules }: Chain): string[] {
   return [
     `  chain ${name} {`,
     ...(comment === "" ? [] : [`    comment "${commentText(comment)}"`]),
-    ...(hook === undefined ? [] : [`    type filter hook ${hook} priority filter; policy accept;`]),
+    ...(hook === undefined
+      ? []
+      : [`    type filter hook ${hook} priority ${priorityOf[hook].name}; policy accept;`]),
     ...rules.map(({ text, comment }) =>
       comment === undefined ? `    ${text}` : `    ${text} comment "${commentText(comment)}"`,
     ),

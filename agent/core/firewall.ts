@@ -31,10 +31,20 @@ export interface Firewall {
 export interface Chain {
   readonly name: string;
   readonly comment: string;
-  /** `forward` and `input` hang in the kernel's hooks of that name; the others are sent to. */
-  readonly hook?: "forward" | "input";
+  /** Where it hangs in the kernel; the others are sent to. */
+  readonly hook?: Hook;
   readonly rules: readonly Rule[];
 }
+
+export type Hook = "forward" | "input" | "prerouting" | "output";
+
+/** Before connection tracking where it is to be told something, else where others filter too (nft(8)). */
+export const priorityOf = {
+  forward: { name: "filter", number: 0 },
+  input: { name: "filter", number: 0 },
+  prerouting: { name: "raw", number: -300 },
+  output: { name: "raw", number: -300 },
+} as const satisfies Record<Hook, { name: string; number: number }>;
 
 export interface Rule {
   readonly text: string;

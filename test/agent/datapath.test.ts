@@ -99,7 +99,7 @@ describe("the data path", () => {
     const control = synced();
     const [first] = comparisons(control, 1_000);
     control.compared(first ?? 0, success({ ...held, peers: 1_400 }), at(1_100));
-    expect(control.nextDeadline()).toBe(36_100);
+    expect(control.nextDeadline()).toBe(71_100);
     control.look();
     expect(comparisons(control, 1_101)).toHaveLength(1);
   });

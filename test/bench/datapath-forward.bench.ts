@@ -40,7 +40,7 @@ export async function run(size: Size): Promise<BenchResult> {
   const { users, instance, tunnel } = await build(hosts);
   const nft = new Nft({ run: commandRunner(insideOf(instance)), folder: folder.path });
   const table = new NftTable({ nft, log: createLogger({ name: "bench", level: "silent" }) });
-  const end = { interface: tunnel, ...instanceEnd };
+  const end = { interface: tunnel, ...instanceEnd, port: 51_820 };
   const bare: number[] = [];
   const rows: BenchRow[] = [];
   for (const { sessions, services } of plans[size]) {

@@ -3,7 +3,7 @@ import type { TunnelEnd } from "../../agent/core/firewall.ts";
 import type { DataPathPeer, DataPathPlan } from "../../agent/core/ports.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
 
-export const tunnel: TunnelEnd = { interface: "cb0", ipv4: "100.64.0.1", ipv6: "fd01::1" };
+export const tunnel: TunnelEnd = { interface: "cb0", ipv4: "100.64.0.1", ipv6: "fd01::1", port: 51_820 };
 
 /** `service("web", "10.0.0.0/8", "tcp 80 443 8000-9000", ["staff"])`; a destination without a slash is a domain. */
 export function service(

@@ -178,6 +178,9 @@ describe.skipIf(obstacle !== undefined)(
         expect(Date.now() - handshakeMs).toBeLessThan(200_000);
         expect(endpoint).toMatch(/^198\.18\.1\.\d+:\d+$/);
       }
+      // The tunnel's own packets are no connections: only what is inside them is.
+      const tracked = await shell(hostOf(instance()), "conntrack -L -p udp 2>/dev/null | grep -c 51820");
+      expect(tracked).toBe("0");
     });
 
     test("a support bundle holds what the kernel has, and no key", async () => {
