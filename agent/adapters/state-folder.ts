@@ -1,5 +1,5 @@
 import { existsSync, renameSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { storageFailure } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { IdentityFile } from "./identity-file.ts";
@@ -8,9 +8,12 @@ export function databaseOf(stateDir: string): string {
   return join(stateDir, "agent.db");
 }
 
-/** The resolver's files, and texts on their way to nft: of a running host only, so they are where the socket is. */
+/**
+ * The resolver's files, and texts on their way to nft: of a running host only, so they are where the socket is. Absolute,
+ * because dnsmasq goes to / before it opens the files that it is told of.
+ */
 export function dataPathFolderOf(socket: string): string {
-  return join(dirname(socket), "datapath");
+  return resolve(dirname(socket), "datapath");
 }
 
 /**

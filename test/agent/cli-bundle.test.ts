@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { IdentityFile } from "../../agent/adapters/identity-file.ts";
 import { startSocketServer } from "../../agent/adapters/socket-server.ts";
+import { dataPathFolderOf } from "../../agent/adapters/state-folder.ts";
 import { Anonymiser, redact } from "../../agent/cli/bundle/redact.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { active, connector, fakeAgent, noDataPath, silent } from "./cli-fixture.ts";
@@ -129,6 +130,11 @@ test("a file that is there already is not overwritten", async () => {
   writeFileSync(at("bundle.tar.gz"), "precious");
   expect(await bundle(folder.path)).toMatchObject({ code: 1, out: expect.stringContaining("--out") });
   expect(readFileSync(at("bundle.tar.gz"), "utf8")).toBe("precious");
+});
+
+test("the data path's folder does not depend on where a program is", () => {
+  expect(dataPathFolderOf("/run/connector/agent.sock")).toBe("/run/connector/datapath");
+  expect(dataPathFolderOf("./agent.sock")).toBe(join(process.cwd(), "datapath"));
 });
 
 test.each([

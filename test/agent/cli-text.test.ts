@@ -2,10 +2,11 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { startSocketServer } from "../../agent/adapters/socket-server.ts";
+import { prefixesReport } from "../../agent/cli/views/prefixes.ts";
 import { byteSize, textWidth } from "../../protocol/node/text.ts";
 import { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { active, connector, fakeAgent, online, type Ran, silent, unenrolled } from "./cli-fixture.ts";
+import { active, connector, fakeAgent, nowMs, online, type Ran, silent, unenrolled } from "./cli-fixture.ts";
 
 /** Serves fixed views on a real socket and runs one command against it. */
 async function run(
@@ -87,6 +88,23 @@ test.each([
 test("prefixes --refresh has the metadata service read first", async () => {
   const { asked } = await run(["prefixes", "--refresh"]);
   expect(asked).toEqual(["verify"]);
+});
+
+test.each([
+  ["routed", "Nothing to do.\n"],
+  ["absent", "`connector status` says why.\n"],
+  ["unknown", "`connector status` says why.\n"],
+] as const)("a prefix that is as it should be, and %s in the kernel", (dataPath, end) => {
+  const row = {
+    prefix: "172.18.128.176/28",
+    pool: "Pool1",
+    imds: "present",
+    dataPath,
+    verdict: "ok",
+  } as const;
+  const { exitCode, text } = prefixesReport([row]);
+  expect(exitCode).toBe(0);
+  expect(text({ width: undefined, nowMs, paint: (_, words) => words }).endsWith(end)).toBe(true);
 });
 
 test("drain and resume reach the agent", async () => {

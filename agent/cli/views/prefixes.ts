@@ -42,8 +42,18 @@ function prefixesText(prefixes: readonly PrefixRow[], page: Page): string {
   );
   const notes = prefixes.filter(({ verdict }) => verdict !== "ok").map((row) => whatToDo(row, page));
   const wrong = prefixes.filter(isWrong).length;
-  const sum = wrong === 0 ? "Nothing to do." : `${wrong} of ${prefixes.length} need attention.`;
+  const sum = wrong > 0 ? `${wrong} of ${prefixes.length} need attention.` : sumOf(prefixes, page);
   return `${[diff, ...notes, sum].join("\n\n")}\n`;
+}
+
+/** The kernel follows within a second; what keeps it from that is no prefix's fault. */
+function sumOf(prefixes: readonly PrefixRow[], page: Page): string {
+  if (!prefixes.some(({ verdict, dataPath }) => verdict === "ok" && dataPath !== "routed"))
+    return "Nothing to do.";
+  return paragraph(
+    "Nothing to do here. What the kernel does not have yet is on its way: if it stays so, `connector status` says why.",
+    page.width,
+  );
 }
 
 function whatToDo({ prefix, verdict }: PrefixRow, page: Page): string {
