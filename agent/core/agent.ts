@@ -28,6 +28,8 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   /** The ranges as the leases know them: told again only when they changed. */
   #verified: ReadonlySet<string> | undefined;
   #conditionsDueAtMs: number | undefined;
+  /** As the data path's plan knows it. */
+  #isRemoved = false;
 
   constructor(options: AgentOptions, now: Instant) {
     this.#parts = makeParts(options, now);
@@ -140,6 +142,10 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   #settle(now: Instant): void {
     const { enrolment, prefixes, dataPath, traffic, memory, uplink } = this.#parts;
     if (prefixes.verified !== this.#verified) this.#rangesChanged(now);
+    if (uplink.isRemoved !== this.#isRemoved) {
+      this.#isRemoved = uplink.isRemoved;
+      dataPath.touch();
+    }
     this.#effects.push(...enrolment.next(now));
     const mayDial = enrolment.proof !== undefined && !this.#isStopped;
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);

@@ -35,7 +35,8 @@ export function dataPathPlan(parts: AgentParts): DataPathPlan | undefined {
   if (!isKnown && dataPath.routed === undefined) return undefined;
   return {
     routes: [...prefixes.verified],
-    peers: leases.peers(),
+    // Its users are others' now; a device that is not told so must not get in here either.
+    peers: parts.uplink.isRemoved ? [] : leases.peers(),
     resources: desired.resources,
     dns: desired.connector?.dns,
   };

@@ -34,6 +34,7 @@ export class Uplink {
   readonly #report: Report;
   readonly #receiver = new StateReceiver();
   #trouble: Trouble | undefined;
+  #isRemoved = false;
   #contestedUntilMs: number | undefined;
   /** The revision that was received whole, on this connection, and not acknowledged yet. */
   #toAcknowledge: number | undefined;
@@ -49,6 +50,11 @@ export class Uplink {
 
   get trouble(): Trouble | undefined {
     return this.#trouble;
+  }
+
+  /** The controller has removed this instance from the group, and has not welcomed it since. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
   }
 
   /** Another process has connected with this identity, in the last minutes. */
@@ -100,6 +106,7 @@ export class Uplink {
         return [{ ...effect, do: "challenged" }];
       case "up":
         this.#trouble = undefined;
+        this.#isRemoved = false;
         this.#receiver.connect();
         this.#toAcknowledge = undefined;
         this.#report.connect();
@@ -109,6 +116,7 @@ export class Uplink {
         return [effect];
       case "refused":
         this.#trouble = { why: effect.why, text: effect.text };
+        this.#isRemoved ||= effect.why === "link.removed";
         return [effect];
       case "deliver":
         return this.#delivered(effect.message, now);

@@ -135,6 +135,22 @@ describe("refusals", () => {
     expect(world.pass(2_000).isLinked).toBe(true);
   });
 
+  test("an instance that was removed from its group lets nobody in, until it is welcome again", () => {
+    const one = session(1);
+    const world = active(one);
+    expect(world.plans.at(-1)?.peers).toHaveLength(1);
+    world.refusal = "link.removed";
+    world.cut().pass(60_000);
+    expect(world.plans.at(-1)).toMatchObject({ peers: [], routes: [ipv4Prefix, ipv6Prefix] });
+    world.isControllerThere = false;
+    world.pass(60 * 60_000);
+    expect(world.plans.at(-1)?.peers).toEqual([]);
+    world.isControllerThere = true;
+    world.refusal = undefined;
+    world.pass(60 * 60_000);
+    expect(world.plans.at(-1)?.peers).toHaveLength(1);
+  });
+
   test("an identity that was removed enrols again with a new password", () => {
     const world = active();
     world.otp = undefined;
