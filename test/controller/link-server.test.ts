@@ -37,6 +37,8 @@ async function listening(on = "127.0.0.1") {
   const post = (input: ControllerInput) => void inputs.push(input);
   const links = stack.use(new LinkServer({ server, post, log, clock: systemClock }));
   const raw = new Raw(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  // A socket that is not open yet takes no pause.
+  await until("the socket", () => raw.socket.readyState === raw.socket.OPEN);
   const connected = await until("the link", () => inputs.find(({ kind }) => kind === "connected"));
   const link = connected.kind === "connected" ? connected.link : 0;
   const owned = stack.move();

@@ -213,7 +213,7 @@ describe.skipIf(obstacle !== undefined)(
       expect(await shell(hostOf(instance()), cli)).toContain("datapath/ruleset.txt");
       const read = (name: string) =>
         execFileSync("tar", ["-xzOf", out, "--wildcards", `*/${name}`], { encoding: "utf8" });
-      const { ipv4 } = await leaseOf(device(0));
+      const { ipv4 } = await leaseOf(deviceOf("Employees"));
       expect(read("datapath/ruleset.txt")).toContain(`${ipv4} : goto grp_employees_`);
       expect(read("datapath/wireguard.txt")).toContain(`allowed ips: ${ipv4}/32`);
       expect(read("datapath/dnsmasq.conf")).toContain("nftset=/");
