@@ -65,7 +65,7 @@ export function attachedRow(i: number): SessionRow {
     ipv4,
     ipv6: undefined,
   } as const;
-  return { id: idOf("3333", i), device: idOf("2222", i), epoch: 1, place };
+  return { id: idOf("3333", i), device: idOf("2222", i), epoch: 1, place, leaving: null };
 }
 
 const namers = new Map<string, (offset: number) => string>();
