@@ -92,8 +92,8 @@ function welcome(
   switch (role) {
     case "agent":
       peers.open(peer, { role, id: row.id, silentMs }, instanceSource(model, row.id));
+      world.judge.back(row.id, peers.counts().agents === 1, fleet.instance(row.id)?.lostAtMs, now);
       fleet.instanceLinked(row.id, link, now);
-      world.judge.back(row.id, peers.counts().agents === 1, now);
       break;
     case "device":
       peers.open(peer, { role, id: row.id, silentMs }, deviceSource(model, row.id));

@@ -16,8 +16,10 @@ export class Handovers {
   /** The row as it is stored now. `untilMs` is wall time, and no wall clock makes it longer than `mostMs`. */
   follow({ device, leaving }: SessionRow, now: Instant, mostMs: number): void {
     if (leaving === null) this.forget(device);
-    else if (leaving.untilMs === null) this.#timers.delete(device);
-    else if (!this.#timers.has(device) && !this.#overdue.has(device)) {
+    else if (leaving.untilMs === null) {
+      this.#timers.delete(device);
+      this.#overdue.delete(device);
+    } else if (!this.#timers.has(device) && !this.#overdue.has(device)) {
       const leftMs = Math.min(mostMs, Math.max(0, leaving.untilMs - now.wallMs));
       this.#timers.set(device, now.monotonicMs + leftMs);
     }

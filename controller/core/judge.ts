@@ -1,4 +1,4 @@
-import { earliest, type Instant } from "../../protocol/time.ts";
+import type { Instant } from "../../protocol/time.ts";
 import type { Fleet } from "./fleet.ts";
 import {
   type Evidence,
@@ -54,7 +54,7 @@ export class Judge {
     this.#model = model;
     this.#fleet = fleet;
     this.#settings = settings;
-    this.settling = new Settling(model, fleet, settings.settleMs, now);
+    this.settling = new Settling(model, fleet, settings, now);
     this.witnesses = new Witnesses(model, fleet);
     this.lone = new LonePaths(settings);
   }
@@ -73,11 +73,11 @@ export class Judge {
     this.#toJudge.add(instance);
   }
 
-  /** An instance has a link again, alone or not: what it says from now on is news. */
-  back(instance: string, isAlone: boolean, now: Instant): void {
+  /** An instance has a link again, which it had lost then: what it says from now on is news. */
+  back(instance: string, isAlone: boolean, lostAtMs: number | undefined, now: Instant): void {
     const standing = this.#standings.get(instance);
     if (standing !== undefined) standing.heldDownUntilMs = 0;
-    if (isAlone) this.settling.firstBack(instance, now);
+    if (isAlone && lostAtMs !== undefined) this.settling.firstBack(instance, lostAtMs, now);
     this.look(instance);
   }
 
@@ -114,7 +114,7 @@ export class Judge {
 
   nextDeadline(now: Instant): number | undefined {
     if (!this.settling.isOver(now)) return this.settling.endsAtMs;
-    return earliest(this.#timers.next(), this.lone.nextDeadline());
+    return this.#timers.next();
   }
 
   /** What the evidence about its instance means for a session, as far as there is a way to go. */
@@ -169,7 +169,7 @@ export class Judge {
   #evidence({ id, drainSinceMs }: InstanceRow, standing: Standing | undefined): Evidence {
     const facts = this.#fleet.instance(id);
     return {
-      link: this.#link(id, standing),
+      link: this.#link(id),
       isDrained: drainSinceMs !== null,
       status: facts?.link === undefined ? undefined : facts.report?.status,
       ...this.witnesses.of(id),
@@ -177,19 +177,16 @@ export class Judge {
     };
   }
 
-  #link(id: string, standing: Standing | undefined): LinkEvidence {
+  #link(id: string): LinkEvidence {
     const facts = this.#fleet.instance(id);
     if (facts?.goodbye !== undefined) return { is: "goodbye" };
     if (facts?.link !== undefined) return { is: "up" };
     const { linkGraceMs, returnGraceMs } = this.#settings;
-    // Who was judged gone is not given another chance by the controller's own absence.
-    if (standing?.verdict.is === "gone")
-      return { is: "lost", sinceMs: standing.since.monotonicMs, graceMs: 0 };
-    const lostAtMs = facts?.lostAtMs ?? this.settling.sinceMs;
-    // Lost with the others, when the controller was away: it comes back as slowly as clients do.
-    if (lostAtMs <= this.settling.sinceMs)
-      return { is: "lost", sinceMs: this.settling.sinceMs, graceMs: returnGraceMs };
-    return { is: "lost", sinceMs: lostAtMs, graceMs: linkGraceMs };
+    const lostAtMs = facts?.lostAtMs;
+    // After the controller's own absence it comes back as slowly as clients do.
+    return lostAtMs === undefined || this.settling.isOfAbsence(lostAtMs)
+      ? { is: "lost", sinceMs: this.settling.sinceMs, graceMs: returnGraceMs }
+      : { is: "lost", sinceMs: lostAtMs, graceMs: linkGraceMs };
   }
 }
 

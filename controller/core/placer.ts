@@ -112,7 +112,7 @@ export class Placer {
 
   nextDeadline(): number | undefined {
     if (this.#devices.size > 0 && this.#notBeforeMs > 0) return this.#notBeforeMs;
-    return earliest(this.#wakeAtMs, this.#handovers.nextDeadline());
+    return earliest(this.#wakeAtMs, this.#handovers.nextDeadline(), this.#judge.lone.nextDeadline());
   }
 
   pass(now: Instant): Pass {

@@ -423,9 +423,11 @@ describe("after a restart of the controller", () => {
   test("and when the controller alone was cut off, the first instance to return does not get everybody", () => {
     const { h, all, users } = group(3, 9);
     const before = placesOf(h, users);
+    h.pass(10_000);
     for (const { agent } of all) cut(h, agent.link);
     for (const { link } of users) cut(h, link);
     h.pass(20_000);
+    expect(h.views.instances().map(({ judgement }) => judgement.is)).toEqual(Array(3).fill("gone"));
     const [first] = two(all);
     first.agent.on(first.ec2.hello(h));
     first.agent.become("Active", {}, first.ec2);
