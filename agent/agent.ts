@@ -42,6 +42,8 @@ export interface RunningAgent extends AsyncDisposable {
   readonly actions: AgentActions;
   /** Resolves when this agent must be disposed of and another started: the disk turned out to be a copy. */
   readonly over: Promise<"startOver">;
+  /** Resolves when it was asked to leave, and has said goodbye. */
+  readonly left: Promise<"left">;
   /** Something was changed by hand: look at identity, password and metadata again, and dial now. */
   reload(): void;
 }
@@ -70,6 +72,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const views = core.views(clock);
   const metrics = new Metrics();
   const over = Promise.withResolvers<"startOver">();
+  const left = Promise.withResolvers<"left">();
   let cloneOf: string | undefined;
 
   const readings = new Readings();
@@ -101,6 +104,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       cloneOf = ec2InstanceId;
       over.resolve("startOver");
     },
+    left: () => left.resolve("left"),
   };
   const driver = new Driver<AgentInput, AgentEffect>({
     core,
@@ -121,6 +125,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     views,
     actions,
     over: over.promise,
+    left: left.promise,
     reload: () => post({ kind: "reload", identity: identity.load() }),
     [Symbol.asyncDispose]: async () => {
       post({ kind: "stop" });

@@ -10,6 +10,7 @@ import type { IdentityFile } from "./adapters/identity-file.ts";
 import type { Imds } from "./adapters/imds.ts";
 import type { Metrics } from "./adapters/metrics.ts";
 import { logNote } from "./adapters/note-log.ts";
+import { noNotices, readNotices } from "./adapters/notices.ts";
 import type { OtpFile } from "./adapters/otp.ts";
 import type { AgentEffect, AgentInput, StorePart } from "./core/agent.ts";
 import type { InstanceReading } from "./core/enrolment.ts";
@@ -34,6 +35,8 @@ export interface Outside {
   readonly post: (input: AgentInput) => void;
   /** The disk is a copy: end, and begin anew as this instance. */
   readonly startOver: (ec2InstanceId: string) => void;
+  /** It was asked to leave, and the goodbye is said. */
+  readonly left: () => void;
 }
 
 /** Does what one turn of the core asks for: first everything that is stored, as one transaction, then the rest in order. */
@@ -73,6 +76,15 @@ function performOne(effect: AgentEffect, outside: Outside): void {
         post({ kind: "prefixesRead", effectId: effect.effectId, reading });
         readings.ended();
       });
+      break;
+    case "readNotices":
+      answer(readNotices(imds), log, noNotices, (reading) => {
+        post({ kind: "noticesRead", effectId: effect.effectId, reading });
+      });
+      break;
+    case "left":
+      log.info({ reason: effect.reason, sessions: effect.sessions }, "the instance has left the group");
+      if (effect.reason === "shutdown") outside.left();
       break;
     case "makeIdentity":
       post({ kind: "identityMade", effectId: effect.effectId, result: identity.make(effect.ec2InstanceId) });

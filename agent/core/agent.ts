@@ -2,7 +2,7 @@ import type { Core } from "../../protocol/core.ts";
 import type { LinkInput } from "../../protocol/link.ts";
 import { type Clock, earliest, type Instant } from "../../protocol/time.ts";
 import type { AgentEffect, AgentInput, Note } from "./agent-inputs.ts";
-import { type AgentOptions, type AgentParts, makeParts } from "./agent-parts.ts";
+import { type AgentOptions, type AgentParts, makeParts, nextDeadlineOf } from "./agent-parts.ts";
 import { Changes } from "./changes.ts";
 import type { DesiredUpdate } from "./desired.ts";
 import { dataPathPlan, instanceEntry, problems } from "./facts.ts";
@@ -46,20 +46,18 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { uplink, leases, enrolment, prefixes, dataPath, traffic, memory, clockWatch } = this.#parts;
-    const parts = [uplink, leases, enrolment, prefixes, dataPath, traffic, memory, clockWatch];
-    return earliest(...parts.map((part) => part.nextDeadline()), this.#conditionsDueAtMs);
+    return earliest(nextDeadlineOf(this.#parts), this.#conditionsDueAtMs);
   }
 
   #take(input: AgentInput, now: Instant): void {
-    const { enrolment, prefixes, dataPath, traffic, holds } = this.#parts;
+    const { enrolment, prefixes, dataPath, traffic, lifecycle } = this.#parts;
     switch (input.kind) {
       case "start":
         this.#restore(now);
         break;
       case "stop":
         this.#isStopped = true;
-        this.#link({ kind: "stop" }, now);
+        this.#bye(lifecycle.leavesBy, now);
         break;
       case "tick":
         this.#link({ kind: "tick" }, now);
@@ -103,7 +101,13 @@ export class Agent implements Core<AgentInput, AgentEffect> {
         prefixes.demand();
         break;
       case "hold":
-        holds.set(input.reason, input.isOn);
+        lifecycle.hold(input.reason, input.isOn, now, input.forMs);
+        break;
+      case "leave":
+        lifecycle.leave(input.forMs, now);
+        break;
+      case "noticesRead":
+        lifecycle.noticesRead(input.effectId, input.reading, now);
         break;
       case "reload":
         enrolment.reload(input.identity);
@@ -138,10 +142,11 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   #settle(now: Instant): void {
-    const { enrolment, prefixes, dataPath, traffic, memory, uplink } = this.#parts;
+    const { enrolment, prefixes, dataPath, traffic, lifecycle, memory, uplink } = this.#parts;
     if (prefixes.verified !== this.#verified) this.#rangesChanged(now);
     this.#effects.push(...enrolment.next(now));
-    const mayDial = enrolment.proof !== undefined && !this.#isStopped;
+    this.#live(now);
+    const mayDial = enrolment.proof !== undefined && !this.#isStopped && !lifecycle.hasLeft;
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
     const reading = prefixes.next(now);
     if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
@@ -153,6 +158,20 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     if (memory.isDesiredOnDisk) this.#uplinkEffects(uplink.acknowledge(now), now);
     this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now), ...traffic.next(now));
     this.#tell(now);
+  }
+
+  /** Looks for notices, and says goodbye when it is time. */
+  #live(now: Instant): void {
+    const { lifecycle, desired } = this.#parts;
+    for (const effect of lifecycle.next(desired.sessions.size, now)) {
+      this.#effects.push(effect);
+      if (effect.do === "left") this.#bye(effect.reason, now);
+    }
+  }
+
+  /** Without a reason it comes back, and nothing is to move. */
+  #bye(reason: string | undefined, now: Instant): void {
+    this.#link({ kind: "stop", ...(reason === undefined ? {} : { goodbye: reason }) }, now);
   }
 
   #configure(): void {
@@ -241,7 +260,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   #desire(update: DesiredUpdate, now: Instant): void {
-    const { desired, holds, dataPath, uplink } = this.#parts;
+    const { desired, lifecycle, dataPath, uplink } = this.#parts;
     const result = desired.apply(update);
     if (result.is === "malformed") {
       this.#uplinkEffects(uplink.breach("protocol.malformed", result.where, now), now);
@@ -252,7 +271,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
       return;
     }
     if (result.unknown > 0) this.#note({ is: "ignored", entries: result.unknown });
-    holds.set("admin", desired.drain !== undefined);
+    lifecycle.hold("admin", desired.drain !== undefined, now);
     const { kinds } = result;
     if (kinds.has("connector") || kinds.has("resource")) dataPath.touch();
     if (kinds.has("connector") || kinds.has("pool")) {

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -283,3 +284,93 @@ describe("parameters", () => {
     expect(controller.connections).toBe(0);
   });
 });
+
+describe("the end of an instance's service", () => {
+  const instanceStatus = () => (controller.observed.get("instance") as { status?: string })?.status;
+
+  async function serving(): Promise<AgentProcess> {
+    const agent = await active();
+    controller.want(session(1));
+    await until("granted", () => controller.observed.get(sessionKey(1)));
+    return agent;
+  }
+
+  test("AWS's notices drain it within seconds, and each ends by itself", async () => {
+    const agent = await serving();
+    imds.spotNotice("terminate");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    expect(await agent.status()).toMatchObject({ drain: ["spot"], sessions: 1 });
+    expect((await agent.shows("notice.spot")).text).toMatch(/action terminate, at 20/);
+    imds.asgState("Terminated");
+    imds.rebalance(true);
+    await agent.shows("notice.rebalance");
+    await until("both", async () => (await agent.status())?.drain.length === 2);
+    // Silence takes nothing back.
+    imds.fault({ kind: "status", status: 503, path: /spot|autoscaling/ });
+    imds.spotNotice(undefined);
+    const asked = () => imds.requests.filter(({ target }) => /instance-action/.test(target)).length;
+    const before = asked();
+    await until("asked again", () => asked() >= before + 1);
+    expect((await agent.status())?.drain).toEqual(["spot", "autoscaling"]);
+    imds.clearFault();
+    imds.spotNotice("stop");
+    imds.asgState("InService");
+    await until("one taken back", async () => (await agent.status())?.drain.join() === "spot");
+    expect(instanceStatus()).toBe("Draining");
+    expect(controller.observed.get(sessionKey(1))).toMatchObject({ outcome: "granted", epoch: 1 });
+    expect(controller.last("goodbye")).toBeUndefined();
+  });
+
+  test("`connector leave` drains, and says goodbye when the controller has moved everybody", async () => {
+    const agent = await serving();
+    const left = cli(agent, "leave", "--deadline", "30");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    expect(controller.last("goodbye")).toBeUndefined();
+    controller.want({ [sessionKey(1)]: undefined });
+    expect(await left).toMatchObject({ code: 0, out: expect.stringContaining("left the group") });
+    await until("goodbye", () => controller.last("goodbye"));
+    expect(controller.last("goodbye")).toEqual({ type: "goodbye", reason: "shutdown" });
+    expect(await cli(agent, "status")).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("left the group"),
+    });
+    // It stays away until it is started again.
+    const { connections } = controller;
+    agent.signal("SIGTERM");
+    expect(await agent.exited()).toBe(0);
+    expect(controller.connections).toBe(connections);
+    agent.start();
+    await agent.reaches("Active");
+  });
+
+  test("SIGQUIT leaves and ends; SIGTERM in between ends it at once, with the goodbye", async () => {
+    const agent = await serving();
+    agent.signal("SIGQUIT");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    controller.want({ [sessionKey(1)]: undefined });
+    expect(await agent.exited()).toBe(0);
+    expect(controller.last("goodbye")).toEqual({ type: "goodbye", reason: "shutdown" });
+    controller.heard.length = 0;
+    controller.want(session(2));
+    agent.start();
+    await agent.reaches("Active");
+    agent.signal("SIGQUIT");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    expect(controller.last("goodbye")).toBeUndefined();
+    agent.signal("SIGTERM");
+    expect(await agent.exited()).toBe(0);
+    await until("goodbye", () => controller.last("goodbye"));
+  });
+});
+
+function cli(agent: AgentProcess, ...args: string[]): Promise<{ code: number | null; out: string }> {
+  const main = join(import.meta.dirname, "../../agent/cli/main.ts");
+  const child = spawn(process.execPath, [main, ...args, "--socket", agent.socket]);
+  let out = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+  }
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out })));
+}
