@@ -45,9 +45,10 @@ export class Handovers {
   ): boolean {
     if (this.#ended.get(session.device) === leaving.epoch) return true;
     if (verdict.is === "gone" && verdict.why === "goodbye") return true;
-    // Until there is a new place, a device may still be served by an instance that nobody hears.
-    if (session.place.is !== "attached") return false;
-    return verdict.is === "gone" || this.#overdue.has(session.device) || isHandedOver(session, device);
+    // An instance that nobody hears may forward still, so it is not let go of for that.
+    return (
+      session.place.is === "attached" && (this.#overdue.has(session.device) || isHandedOver(session, device))
+    );
   }
 
   /** Devices whose time has come. */
