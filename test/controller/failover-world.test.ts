@@ -186,7 +186,7 @@ class World {
       if (!isLinked) continue;
       const id = saved.instance.find((row) => row.name === name)?.id;
       const expected = saved.session.flatMap(({ id: key, epoch, place, leaving }) => {
-        if (leaving?.instance === id) return `${key}/${leaving.epoch}`;
+        if (leaving !== null && leaving.instance === id) return `${key}/${leaving.epoch}`;
         return place.is !== "waiting" && place.instance === id ? `${key}/${epoch}` : [];
       });
       const told = [...agent.desired].flatMap(([key, value]) =>
