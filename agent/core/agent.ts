@@ -148,12 +148,11 @@ export class Agent implements Core<AgentInput, AgentEffect> {
     this.#live(now);
     const mayDial = enrolment.proof !== undefined && !this.#isStopped && !lifecycle.hasLeft;
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
+    if (uplink.state.kind === "stopped" && enrolment.mayEnrolNow) this.#link({ kind: "retry" }, now);
     const reading = prefixes.next(now);
     if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
-    const write = memory.next(
-      now,
-      this.#effects.some((effect) => effect.do === "store"),
-    );
+    const isStoring = this.#effects.some((effect) => effect.do === "store");
+    const write = memory.next(now, isStoring);
     if (write !== undefined) this.#effects.push({ do: "store", part: { of: "memory", ...write } });
     if (memory.isDesiredOnDisk) this.#uplinkEffects(uplink.acknowledge(now), now);
     this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now), ...traffic.next(now));
@@ -170,8 +169,8 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   /** Without a reason it comes back, and nothing is to move. */
-  #bye(reason: string | undefined, now: Instant): void {
-    this.#link({ kind: "stop", ...(reason === undefined ? {} : { goodbye: reason }) }, now);
+  #bye(goodbye: string | undefined, now: Instant): void {
+    this.#link({ kind: "stop", ...(goodbye === undefined ? {} : { goodbye }) }, now);
   }
 
   #configure(): void {
@@ -229,11 +228,10 @@ export class Agent implements Core<AgentInput, AgentEffect> {
           this.#effects.push(effect);
           break;
         case "challenged": {
-          const { dialId, challenge } = effect;
-          const plan = enrolment.proof;
+          const plan = enrolment.prove();
           // The password went away while the connection was opened: nothing to prove, nothing to say.
           if (plan === undefined) this.#link({ kind: "stop" }, now);
-          else this.#effects.push({ do: "prove", dialId, challenge, plan });
+          else this.#effects.push({ ...effect, do: "prove", plan });
           break;
         }
         case "enrolled":
@@ -244,6 +242,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
           this.#note({ is: "linkUp", name: effect.welcome.name, version: effect.welcome.version });
           break;
         case "down":
+          enrolment.refused(effect.why);
           this.#note({ is: "linkDown", why: effect.why });
           break;
         case "refused":
