@@ -368,6 +368,133 @@ describe("a drain", () => {
   });
 });
 
+describe("what is left", () => {
+  test("has the deadline of its own move, not of an earlier one", () => {
+    const { h, all, users } = group(3, 3);
+    const [first] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    h.do({ command: "instance.drain", instance: first.name });
+    const second = all.find(({ name }) => name === h.views.device(user.id)?.session?.instance);
+    if (second === undefined) throw new Error("it went somewhere");
+    h.pass(20_000);
+    h.do({ command: "instance.drain", instance: second.name });
+    expect(h.views.device(user.id)?.session, "one after the other").toMatchObject({
+      instance: second.name,
+      leaving: { instance: first.name },
+    });
+    h.pass(10_500);
+    const session = h.views.device(user.id)?.session;
+    expect(session).toMatchObject({ epoch: 3, leaving: { instance: second.name, epoch: 2 } });
+    h.pass(29_000);
+    expect(h.views.device(user.id)?.session?.leaving).toMatchObject({ instance: second.name });
+    h.pass(1_500);
+    expect(h.views.device(user.id)?.session?.leaving).toBeNull();
+  });
+
+  test("is kept though its agent is lost, and is let go of when its instance ends it", () => {
+    const { h, all, users } = group(2, 2);
+    const [first] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    const { id } = h.views.device(user.id)?.session ?? { id: "" };
+    h.do({ command: "instance.drain", instance: first.name });
+    cut(h, first.agent.link);
+    h.pass(5_000);
+    expect(h.views.session(id)?.leaving).toMatchObject({ instance: first.name });
+    first.agent.on(first.ec2.hello(h));
+    expect(first.agent.sessions).toBe(1);
+    first.agent.report({ [`session/${id}`]: { outcome: "ended", epoch: 1, code: "lease.quarantined" } });
+    expect(h.views.session(id)).toMatchObject({ state: "attached", leaving: null });
+  });
+
+  test("goes with the session, when its device logs out", () => {
+    const { h, all, users } = group(2, 2);
+    const [first] = two(all);
+    const [user] = on(h, first, users);
+    h.do({ command: "instance.drain", instance: first.name });
+    expect(first.agent.sessions).toBe(1);
+    user?.device.wants("detached");
+    expect(all.map(({ agent }) => agent.sessions)).toEqual([0, 1]);
+    expect(h.core.metricsFacts().sessions).toMatchObject({ attached: 1, leaving: 0 });
+  });
+});
+
+describe("when a pass cannot be stored", () => {
+  test("nobody is told; it is made again, once, and nothing spins meanwhile", () => {
+    const { h, all, users } = group(2, 6);
+    const [first] = two(all);
+    const moving = on(h, first, users);
+    h.failing = "store.full";
+    h.say(first.agent.link, { type: "goodbye", reason: "shutdown" });
+    h.pass(5_000);
+    expect(on(h, first, users)).toEqual(moving);
+    expect(movesOf(h)).toEqual([]);
+    h.failing = undefined;
+    h.pass(2_000);
+    expect(on(h, first, users)).toEqual([]);
+    expect(movesOf(h)).toHaveLength(1);
+    expect(h.core.metricsFacts().totals.moved.goodbye).toBe(3);
+  });
+
+  test("a hanging store keeps no deadline in the past", () => {
+    const { h, all, users } = group(2, 6);
+    const [user] = on(h, two(all)[0], users);
+    if (user === undefined) throw new Error("somebody is there");
+    says(user, "dead");
+    h.isHolding = true;
+    h.pass(500);
+    h.begin({ command: "group.create", group: "later" });
+    h.pass(60_000);
+    const next = h.core.nextDeadline();
+    if (next !== undefined) expect(next).toBeGreaterThan(h.monotonicMs);
+    h.release();
+    h.pass(1_000);
+    expect(h.views.device(user.id)?.session?.epoch).toBe(2);
+  });
+});
+
+describe("an instance that is long gone", () => {
+  test("holds up nobody when the last one's agent restarts", () => {
+    const { h, all, users } = group(2, 4);
+    const [first, second] = two(all);
+    const stays = on(h, first, users);
+    for (const { link } of stays) cut(h, link);
+    cut(h, first.agent.link);
+    // Longer than any silence takes to be noticed.
+    for (let id = 0; id < 4; id++) {
+      h.pass(300_000);
+      h.say(second.agent.link, { type: "ping", id });
+    }
+    cut(h, second.agent.link);
+    h.pass(500);
+    second.agent.on(second.ec2.hello(h));
+    second.agent.become("Active", {}, second.ec2);
+    const late = attachedDevice(h, "late");
+    expect(late.device.attachment).toMatchObject({ state: "attached", instance: second.name });
+    expect(h.views.instance(first.name)?.judgement.is).toBe("gone");
+  });
+});
+
+describe("an instance in active-standby", () => {
+  test("that is lost leaves everything to the other, which keeps it when the first is back", () => {
+    const h = new Harness({ heartbeatMs: { agent: 60_000, device: 60_000 } });
+    withConnector(h, { mode: "active-standby" });
+    const [first, second] = [activeInstance(h), activeInstance(h)];
+    const users = Array.from({ length: 4 }, (_, i) => attachedDevice(h, `u${i}`));
+    expect([first.agent.sessions, second.agent.sessions]).toEqual([4, 0]);
+    for (const user of users) takes(user, "alive");
+    h.say(first.agent.link, { type: "goodbye", reason: "shutdown" });
+    cut(h, first.agent.link);
+    expect(second.agent.sessions).toBe(4);
+    first.agent.on(first.ec2.hello(h));
+    first.agent.become("Active", {}, first.ec2);
+    attachedDevice(h, "late");
+    h.pass(1_000);
+    expect([first.agent.sessions, second.agent.sessions]).toEqual([0, 5]);
+  });
+});
+
 describe("a full group", () => {
   test("leaves sessions where they are rather than nowhere, and moves them when an address frees", () => {
     const { h, all, users } = group(2, 6, {}, 3);
