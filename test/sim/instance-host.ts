@@ -414,21 +414,23 @@ export class InstanceHost implements Client {
     const takesMs = fault === "slow" ? this.#random.between(500, 4_000) : this.#random.between(1, 40);
     this.#agenda.after(takesMs, () => {
       if (!process.isRunning) return;
-      const failure = failed("datapath.failing", { command: "wg" });
       switch (effect.do) {
         case "apply": {
           if (fault !== "failing") this.#apply(effect.plan);
-          const result = fault === "failing" ? failure : success(this.#held());
+          const result =
+            fault === "failing" ? failed("datapath.failing", { command: "wg" }) : success(this.#held());
           process.post({ kind: "applied", effectId, result });
           return;
         }
         case "compare": {
-          const result = fault === "unreadable" ? failure : success(this.#held());
+          const result =
+            fault === "unreadable" ? failed("datapath.failing", { command: "wg" }) : success(this.#held());
           process.post({ kind: "compared", effectId, result });
           return;
         }
         case "readTraffic": {
-          const result = fault === "unreadable" ? failure : success(this.#traffic());
+          const result =
+            fault === "unreadable" ? failed("datapath.failing", { command: "wg" }) : success(this.#traffic());
           process.post({ kind: "trafficRead", effectId, result });
         }
       }

@@ -13,6 +13,13 @@ interface Told {
   readonly pools: Map<string, PoolCounts>;
 }
 
+interface Eligible {
+  readonly id: string;
+  readonly name: string;
+  /** Sessions placed on it or attached to it. */
+  readonly load: number;
+}
+
 /** What the controller has been told of the instances, as simply as it can be kept, and who should get the next session. */
 export class Mirror {
   readonly #world: World;
@@ -33,6 +40,12 @@ export class Mirror {
     this.#told.clear();
     this.#refused.clear();
     this.#doubted.clear();
+  }
+
+  /** Instances that may get a session of this pool now, and that nobody has called dead. */
+  open(pool: string): string[] {
+    const sessions = new Map(this.#world.controller.tables.all("session").map((row) => [row.id, row]));
+    return this.#eligible(pool, sessions).flatMap(({ id, name }) => (this.#doubted.has(name) ? [] : [id]));
   }
 
   before(input: ControllerInput): void {
@@ -135,19 +148,7 @@ export class Mirror {
   #placed({ id, place }: SessionRow, sessions: ReadonlyMap<string, SessionRow>): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
-    const eligible = tables.all("instance").flatMap((row) => {
-      const told = this.#told.get(row.id);
-      if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
-      if (!servesPool(row, place.pool)) return [];
-      const there = [...sessions.values()].filter(
-        (one) => one.place.is !== "waiting" && one.place.instance === row.id,
-      );
-      const promised = there.filter(
-        (one) => one.place.is === "placed" && one.place.pool === place.pool,
-      ).length;
-      const free = (told.pools.get(place.pool)?.free ?? 0) - promised;
-      return free > 0 ? [{ id: row.id, name: row.name, load: there.length }] : [];
-    });
+    const eligible = this.#eligible(place.pool, sessions);
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
       chosen !== undefined,
@@ -164,5 +165,19 @@ export class Mirror {
       9,
       () => `${id} is placed on ${JSON.stringify(chosen)}, not on ${JSON.stringify(better)}`,
     );
+  }
+
+  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>): Eligible[] {
+    return this.#world.controller.tables.all("instance").flatMap((row) => {
+      const told = this.#told.get(row.id);
+      if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
+      if (!servesPool(row, pool)) return [];
+      const there = [...sessions.values()].filter(
+        ({ place }) => place.is !== "waiting" && place.instance === row.id,
+      );
+      const promised = there.filter(({ place }) => place.is === "placed" && place.pool === pool).length;
+      const free = (told.pools.get(pool)?.free ?? 0) - promised;
+      return free > 0 ? [{ id: row.id, name: row.name, load: there.length }] : [];
+    });
   }
 }

@@ -92,7 +92,7 @@ export function scenarioOf(shape: Shape): Scenario {
   const random = new Random(shape.seed).fork("events");
   // Some worlds are in trouble from the first second on, others when everything is well.
   const beginMs = random.chance(0.3) ? 0 : 8_000;
-  const lastsMs = random.between(15, 60) * 1_000;
+  const lastsMs = random.between(8, 45) * 1_000;
   const count = random.between(2, 24);
   const events = Array.from({ length: count }, () => {
     const atMs = beginMs + random.below(lastsMs);

@@ -24,6 +24,9 @@ export class TableWatch {
   /** When each device's session last changed. */
   readonly changedAtMs = new Map<string, number>();
 
+  /** When each device's session last got a higher epoch. */
+  readonly raisedAtMs = new Map<string, number>();
+
   constructor(world: World) {
     this.#world = world;
   }
@@ -102,6 +105,9 @@ export class TableWatch {
     const before = tables.get("session", "put" in change ? change.put.id : change.remove);
     const device = (after ?? before)?.device;
     if (device !== undefined) this.changedAtMs.set(device, this.#world.agenda.nowMs);
+    if (before !== undefined && after !== undefined && after.epoch > before.epoch) {
+      this.raisedAtMs.set(after.device, this.#world.agenda.nowMs);
+    }
     if (after !== undefined) this.#epoch(after, tables);
     if (before !== undefined && !isOperators) this.#moved(before, after, tables);
   }

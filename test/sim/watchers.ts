@@ -8,6 +8,7 @@ import { InstanceHost, type InstanceWatcher } from "./instance-host.ts";
 import { LeaseWatch } from "./lease-watch.ts";
 import { Mirror } from "./mirror.ts";
 import type { Client, Wiretap } from "./network.ts";
+import { ServiceWatch } from "./service-watch.ts";
 import { TableWatch } from "./table-watch.ts";
 import type { World } from "./world.ts";
 
@@ -16,6 +17,7 @@ export class Watchers {
   readonly tables: TableWatch;
   readonly leases: LeaseWatch;
   readonly mirror: Mirror;
+  readonly service: ServiceWatch;
   /** Messages that are no heartbeat, and what they were about, since somebody began to count. */
   readonly talk: string[] = [];
   readonly #world: World;
@@ -27,6 +29,7 @@ export class Watchers {
     this.tables = new TableWatch(world);
     this.leases = new LeaseWatch(world);
     this.mirror = new Mirror(world);
+    this.service = new ServiceWatch(world);
   }
 
   readonly wire: Wiretap = {

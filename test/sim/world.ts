@@ -131,6 +131,7 @@ export class World {
   #operateEvery(ms: number): void {
     this.agenda.after(ms, () => {
       this.operate();
+      this.watchers.service.look();
       this.#operateEvery(ms);
     });
   }
