@@ -78,7 +78,7 @@ function performOne(effect: AgentEffect, outside: Outside): void {
       });
       break;
     case "readNotices":
-      answer(readNotices(imds), log, noNotices, (reading) => {
+      answer(readNotices(imds, effect.look), log, noNotices, (reading) => {
         post({ kind: "noticesRead", effectId: effect.effectId, reading });
       });
       break;

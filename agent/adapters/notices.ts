@@ -1,5 +1,6 @@
 import { Failure, type Result } from "../../protocol/failures.ts";
 import {
+  type Look,
   lifecycleState,
   type NoticesReading,
   type Reading,
@@ -9,19 +10,19 @@ import {
 import type { Imds } from "./imds.ts";
 
 /** Reads what AWS announces about this instance. Nothing here throws; a doubt is unknown, never "none". */
-export async function readNotices(imds: Pick<Imds, "get">): Promise<NoticesReading> {
+export async function readNotices(imds: Pick<Imds, "get">, look: Look): Promise<NoticesReading> {
+  const isAll = look === "all";
   const [spot, rebalance, autoscaling] = await Promise.all([
     read(imds, "meta-data/spot/instance-action", spotNotice),
-    read(imds, "meta-data/events/recommendations/rebalance", rebalanceNotice),
-    read(imds, "meta-data/autoscaling/target-lifecycle-state", lifecycleState),
+    isAll ? read(imds, "meta-data/events/recommendations/rebalance", rebalanceNotice) : undefined,
+    isAll ? read(imds, "meta-data/autoscaling/target-lifecycle-state", lifecycleState) : undefined,
   ]);
   return { spot, rebalance, autoscaling };
 }
 
 /** The reading for when it failed as a whole. */
-export function noNotices({ code: why, facts }: Failure): NoticesReading {
-  const unknown = { is: "unknown", why, facts } as const;
-  return { spot: unknown, rebalance: unknown, autoscaling: unknown };
+export function noNotices(failure: Failure): NoticesReading {
+  return { spot: unknown(failure), rebalance: unknown(failure), autoscaling: unknown(failure) };
 }
 
 async function read<T>(

@@ -4,7 +4,7 @@ import type { StatusView } from "../../protocol/view.ts";
 import type { Problem } from "./conditions.ts";
 import { Departure } from "./departure.ts";
 import { type Hold, Holds } from "./holds.ts";
-import type { LifecycleState, NoticesReading } from "./notice-shapes.ts";
+import type { LifecycleState, Look, NoticesReading } from "./notice-shapes.ts";
 import { Notices } from "./notices.ts";
 
 /** What a rebalance recommendation leads to. */
@@ -12,7 +12,7 @@ export type OnRebalance = "show" | "drain";
 
 export type LifecycleEffect =
   /** Answer with `noticesRead`. */
-  | { readonly do: "readNotices"; readonly effectId: number }
+  | { readonly do: "readNotices"; readonly effectId: number; readonly look: Look }
   /** The goodbye is due: nothing holds the process any more. */
   | { readonly do: "left"; readonly reason: DrainReason; readonly sessions: number };
 
@@ -69,10 +69,10 @@ export class Lifecycle {
 
   next(sessions: number, now: Instant): LifecycleEffect[] {
     this.holds.count(sessions);
-    const effectId = this.#notices.next(now);
+    const look = this.#notices.next(now);
     const reason = this.#departure.next(sessions, now);
     return [
-      ...(effectId === undefined ? [] : [{ do: "readNotices", effectId } as const]),
+      ...(look === undefined ? [] : [{ do: "readNotices", ...look } as const]),
       ...(reason === undefined ? [] : [{ do: "left", reason, sessions } as const]),
     ];
   }

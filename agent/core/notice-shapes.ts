@@ -34,11 +34,14 @@ export type Reading<T> =
   /** It did not tell. Never the same as "none". */
   | { readonly is: "unknown"; readonly why: FailureCode; readonly facts: FailureFacts };
 
-/** One look at all of them; each may be known or not by itself. */
+/** Only the one that leaves two minutes is asked for each time: to ask costs more than all else that an idle agent does. */
+export type Look = "spot" | "all";
+
+/** One look; each may be known or not by itself, and undefined where it was not asked for. */
 export interface NoticesReading {
   readonly spot: Reading<SpotNotice>;
-  readonly rebalance: Reading<RebalanceNotice>;
-  readonly autoscaling: Reading<LifecycleState>;
+  readonly rebalance: Reading<RebalanceNotice> | undefined;
+  readonly autoscaling: Reading<LifecycleState> | undefined;
 }
 
 const Time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));

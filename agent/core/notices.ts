@@ -3,6 +3,7 @@ import type { Instant } from "../../protocol/time.ts";
 import type { Problem } from "./conditions.ts";
 import type {
   LifecycleState,
+  Look,
   NoticesReading,
   Reading,
   RebalanceNotice,
@@ -12,6 +13,8 @@ import { Recurring } from "./recurring.ts";
 
 /** As often as AWS advises: a spot notice leaves two minutes. */
 const pace = { everyMs: 5_000, perEntryMs: 0, restMsMax: 5_000 } as const;
+/** Each so many looks are at everything, the first among them. */
+const allEvery = 3;
 /** A notice counts when it is there, and as taken back only after so many looks in a row that know of none. */
 const absentMin = 3;
 
@@ -37,11 +40,12 @@ export class Notices {
     return this.#autoscaling.known;
   }
 
-  /** The number of the look that begins now. */
-  next(now: Instant): number | undefined {
+  /** The look that begins now. */
+  next(now: Instant): { readonly effectId: number; readonly look: Look } | undefined {
     if (!this.#recurring.begin(now)) return undefined;
+    const look = this.#effects % allEvery === 0 ? "all" : "spot";
     this.#reading = ++this.#effects;
-    return this.#reading;
+    return { effectId: this.#reading, look };
   }
 
   /** Whether this was waited for. */
@@ -50,8 +54,8 @@ export class Notices {
     this.#reading = undefined;
     this.#recurring.end(0, now);
     this.#spot.take(reading.spot);
-    this.#rebalance.take(reading.rebalance);
-    this.#autoscaling.take(reading.autoscaling);
+    if (reading.rebalance !== undefined) this.#rebalance.take(reading.rebalance);
+    if (reading.autoscaling !== undefined) this.#autoscaling.take(reading.autoscaling);
     return true;
   }
 

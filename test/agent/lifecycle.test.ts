@@ -156,12 +156,12 @@ describe("AWS announces", () => {
     const notices = announced({ rebalance: { is: "known", value: { noticedMs: 0 } } });
     const shows = serving();
     shows.notices = notices;
-    shows.pass(5_000);
+    shows.pass(15_000);
     expect(shows.status).toMatchObject({ status: "Active", drain: [] });
     expect(shows.conditions["notice.rebalance"]).toMatchObject({ severity: "info" });
     const drains = serving({ rebalance: "drain" });
     drains.notices = notices;
-    drains.pass(5_000);
+    drains.pass(15_000);
     expect(drains.status).toMatchObject({ status: "Draining", drain: ["rebalance"] });
     // The setting is changed: what was saved under the other one does not count.
     const again = new World(drains.disk).run({ kind: "start" });
@@ -178,10 +178,10 @@ describe("AWS announces", () => {
   ] as const)("that the Auto Scaling group wants it %s: drains %s", (state, drains) => {
     const world = serving();
     world.notices = announced({ autoscaling: { is: "known", value: state } });
-    world.pass(5_000);
+    world.pass(15_000);
     expect(world.status.drain).toEqual(drains ? ["autoscaling"] : []);
     world.notices = announced({ autoscaling: { is: "known", value: "InService" } });
-    world.pass(5_000);
+    world.pass(15_000);
     expect(world.status).toMatchObject({ status: "Active", drain: [] });
     expect(goodbyes(world)).toEqual([]);
   });
@@ -190,12 +190,14 @@ describe("AWS announces", () => {
     const world = serving();
     world.run({ kind: "hold", reason: "cli", isOn: true }).want({ drain: { sinceMs: 5 } });
     world.notices = { ...spotIn(world, 3_600_000), autoscaling: { is: "known", value: "Terminated" } };
-    world.pass(5_000);
+    world.pass(15_000);
     expect(new Set(world.status.drain)).toEqual(new Set(["cli", "admin", "spot", "autoscaling"]));
     world.run({ kind: "hold", reason: "cli", isOn: false });
     expect(new Set(world.status.drain)).toEqual(new Set(["admin", "spot", "autoscaling"]));
     world.notices = noNotice;
     world.pass(15_000);
+    expect(world.status.drain).toEqual(["admin", "autoscaling"]);
+    world.pass(30_000);
     expect(world.status.drain).toEqual(["admin"]);
     world.want({ drain: undefined });
     expect(world.status).toMatchObject({ status: "Active", drain: [] });

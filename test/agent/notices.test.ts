@@ -45,12 +45,13 @@ describe("a reading", () => {
   });
 
   test("404 is none, a failure is unknown, and one does not spoil the others", async () => {
-    expect(await readNotices(imds({}))).toEqual(noNotice);
+    expect(await readNotices(imds({}), "all")).toEqual(noNotice);
     const mixed = await readNotices(
       imds({
         "instance-action": failed("imds.failing", { status: 500 }),
         "target-lifecycle-state": success("Terminated"),
       }),
+      "all",
     );
     expect(mixed).toEqual({
       spot: { is: "unknown", why: "imds.failing", facts: { status: 500 } },
@@ -60,8 +61,9 @@ describe("a reading", () => {
   });
 
   test("a text that is none of AWS's is unknown", async () => {
-    const reading = await readNotices(imds({ "instance-action": success("hello") }));
-    expect(reading.spot).toMatchObject({ is: "unknown", why: "imds.malformed" });
+    const reading = await readNotices(imds({ "instance-action": success("hello") }), "spot");
+    expect(reading).toMatchObject({ spot: { is: "unknown", why: "imds.malformed" } });
+    expect(reading).toMatchObject({ rebalance: undefined, autoscaling: undefined });
   });
 });
 
@@ -79,7 +81,7 @@ describe("notices over time", () => {
     const notices = new Notices();
     let nowMs = 0;
     for (const look of looks) {
-      const effectId = notices.next(at(nowMs)) ?? -1;
+      const effectId = notices.next(at(nowMs))?.effectId ?? -1;
       notices.take(effectId, { ...noNotice, spot: words[look] ?? unknown }, at(nowMs));
       nowMs += 5_000;
     }
@@ -108,7 +110,7 @@ describe("notices over time", () => {
 
   test("one look at a time, every five seconds; an answer nobody waits for is dropped", () => {
     const notices = new Notices();
-    const first = notices.next(at(0)) ?? -1;
+    const first = notices.next(at(0))?.effectId ?? -1;
     expect(notices.next(at(60_000))).toBeUndefined();
     expect(notices.nextDeadline()).toBeUndefined();
     expect(notices.take(first + 1, noNotice, at(60_000))).toBe(false);
@@ -116,6 +118,16 @@ describe("notices over time", () => {
     expect(notices.nextDeadline()).toBe(65_000);
     expect(notices.take(first, { ...noNotice, spot: { is: "known", value: spot } }, at(65_000))).toBe(false);
     expect(notices.spot).toEqual({ value: undefined });
+  });
+
+  test("the first look and every third is at everything, the others at what leaves two minutes", () => {
+    const notices = new Notices();
+    const looks = Array.from({ length: 7 }, (_, i) => {
+      const look = notices.next(at(i * 5_000));
+      notices.take(look?.effectId ?? -1, noNotice, at(i * 5_000));
+      return look?.look;
+    });
+    expect(looks).toEqual(["all", "spot", "spot", "all", "spot", "spot", "all"]);
   });
 
   test("what is announced, and what cannot be read, is shown", () => {
@@ -126,7 +138,7 @@ describe("notices over time", () => {
       rebalance,
       autoscaling: unknown,
     } as const;
-    notices.take(notices.next(at(0)) ?? -1, reading, at(0));
+    notices.take(notices.next(at(0))?.effectId ?? -1, reading, at(0));
     expect(notices.problems()).toEqual([
       { code: "notice.spot", facts: { action: "terminate", at: "1970-01-01T00:02:00Z" } },
       { code: "notice.rebalance", facts: { since: "1970-01-01T00:00:00Z" } },

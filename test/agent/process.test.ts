@@ -295,28 +295,38 @@ describe("the end of an instance's service", () => {
     return agent;
   }
 
-  test("AWS's notices drain it within seconds, and each ends by itself", async () => {
-    const agent = await serving();
-    imds.spotNotice("terminate");
-    await until("the controller knows", () => instanceStatus() === "Draining");
-    expect(await agent.status()).toMatchObject({ drain: ["spot"], sessions: 1 });
-    expect((await agent.shows("notice.spot")).text).toMatch(/action terminate, at 20/);
+  test("AWS's notices drain it within seconds; silence ends none of them, and a word does, over restarts too", async () => {
+    imds.assignPrefix(ipv4Prefix);
+    imds.assignPrefix(ipv6Prefix);
     imds.asgState("Terminated");
     imds.rebalance(true);
+    controller.want({ ...configured, ...session(1) });
+    const agent = instance({ otp }).start();
+    expect(await agent.reaches("Draining")).toMatchObject({ drain: ["autoscaling"] });
     await agent.shows("notice.rebalance");
-    await until("both", async () => (await agent.status())?.drain.length === 2);
-    // Silence takes nothing back.
+    // Whom it is told it serves, also while it drains.
+    await until("granted", () => controller.observed.get(sessionKey(1)));
+    imds.spotNotice("terminate");
+    expect((await agent.shows("notice.spot")).text).toMatch(/action terminate, at 20/);
+    const reasons = async () => (await agent.status())?.drain.toSorted().join();
+    expect(await reasons()).toBe("autoscaling,spot");
     imds.fault({ kind: "status", status: 503, path: /spot|autoscaling/ });
     imds.spotNotice(undefined);
+    imds.asgState("InService");
     const asked = () => imds.requests.filter(({ target }) => /instance-action/.test(target)).length;
     const before = asked();
-    await until("asked again", () => asked() >= before + 1);
-    expect((await agent.status())?.drain).toEqual(["spot", "autoscaling"]);
+    await until("asked again", () => asked() > before);
+    expect(await reasons()).toBe("autoscaling,spot");
+    agent.signal("SIGKILL");
+    await agent.exited();
+    agent.start();
+    await agent.reaches("Draining");
+    expect(await reasons()).toBe("autoscaling,spot");
+    agent.signal("SIGKILL");
+    await agent.exited();
     imds.clearFault();
-    imds.spotNotice("stop");
-    imds.asgState("InService");
-    await until("one taken back", async () => (await agent.status())?.drain.join() === "spot");
-    expect(instanceStatus()).toBe("Draining");
+    agent.start();
+    expect(await agent.reaches("Active")).toMatchObject({ drain: [] });
     expect(controller.observed.get(sessionKey(1))).toMatchObject({ outcome: "granted", epoch: 1 });
     expect(controller.last("goodbye")).toBeUndefined();
   });

@@ -41,6 +41,7 @@ export const parameters: Parameters = {
   rebalance: "show",
 };
 
+const nothingAsked = { rebalance: undefined, autoscaling: undefined };
 const none = { is: "known", value: undefined } as const;
 export const noNotice: NoticesReading = { spot: none, rebalance: none, autoscaling: none };
 
@@ -255,9 +256,12 @@ export class World {
       case "readInstance":
         this.#inputs.push({ kind: "instanceRead", effectId: effect.effectId, reading: this.instance });
         return;
-      case "readNotices":
-        this.#inputs.push({ kind: "noticesRead", effectId: effect.effectId, reading: this.notices });
+      case "readNotices": {
+        const { spot, rebalance, autoscaling } = this.notices;
+        const rest = effect.look === "all" ? { rebalance, autoscaling } : nothingAsked;
+        this.#inputs.push({ kind: "noticesRead", effectId: effect.effectId, reading: { spot, ...rest } });
         return;
+      }
       case "readPrefixes":
         if (this.isMetadataSlow) {
           this.#unanswered = effect.effectId;
