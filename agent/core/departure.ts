@@ -1,5 +1,5 @@
 import type { DrainReason } from "../../protocol/specs.ts";
-import { earliest, type Instant } from "../../protocol/time.ts";
+import type { Instant } from "../../protocol/time.ts";
 
 /** The way out of the group: a goodbye, said once, after which the controller moves at once whoever is still here. */
 export type DepartureState =
@@ -70,6 +70,6 @@ export class Departure {
   }
 
   nextDeadline(): number | undefined {
-    return earliest(this.#state.kind === "leaving" ? this.#state.untilMs : undefined);
+    return this.#state.kind === "leaving" ? this.#state.untilMs : undefined;
   }
 }
