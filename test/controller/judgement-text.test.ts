@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { instanceTable, judgementText } from "../../controller/cli/text/instances.ts";
+import { troublesOf } from "../../controller/cli/text/status.ts";
 import type { InstanceView, JudgementView } from "../../controller/core/views.ts";
 import { Harness } from "./harness.ts";
 import { activeInstance, withConnector } from "./peers.ts";
@@ -41,4 +42,15 @@ test("the list says it below the table, of those who do not serve", () => {
       .split("\n")
       .slice(-2),
   ).toEqual(["", `${gone.name}: gone since 2026-01-02 03:04:05Z: it said goodbye; sessions: 3 moved`]);
+});
+
+test("the status names who is condemned though it says that it is Active, and who has users without a place", () => {
+  const troubles = (judgement: Partial<JudgementView>) =>
+    troublesOf({ connectors: [], instances: [view(judgement)] }).map(({ what }) => what);
+  expect(troubles({})).toEqual([]);
+  expect(troubles({ is: "leaving", why: "administrator", sinceMs, moved: 3 })).toEqual([]);
+  expect(troubles({ is: "leaving", why: "administrator", sinceMs, waiting: 3 })).toHaveLength(1);
+  expect(troubles({ is: "gone", why: "devices", sinceMs })).toEqual([
+    "gone since 2026-01-02 03:04:05Z: its devices say that their path is dead; sessions: 0 moved",
+  ]);
 });
