@@ -32,7 +32,8 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
         askOptions(y)
           .example("$0 status", "")
           .epilogue(
-            "Exit code 1: a connector has no active instance, or an instance is Offline or has a condition worse than info.",
+            "Exit code 1: a connector has no active instance, or an instance is Offline, has a condition worse than info, is " +
+              "condemned by its devices, or has users for whom there is no other place.",
           ),
       (o) => choose(async () => (await import("../status.ts")).status(world, o)),
     )
