@@ -15,6 +15,7 @@ import { IdentityFile } from "./adapters/identity-file.ts";
 import { Imds } from "./adapters/imds.ts";
 import { localIpv4Addresses } from "./adapters/interface.ts";
 import { Metrics } from "./adapters/metrics.ts";
+import { AwsNotices } from "./adapters/notices.ts";
 import { OtpFile } from "./adapters/otp.ts";
 import { onSchedule } from "./adapters/schedule.ts";
 import { startSocketServer } from "./adapters/socket-server.ts";
@@ -85,11 +86,13 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       onUnknown: () => metrics.ignoredFrame(),
     }),
   );
+  const imds = new Imds({ env, clock, ip: parameters.ip });
   const outside = {
     dialer,
     identity,
     otp: new OtpFile(parameters.otpFile, log),
-    imds: new Imds({ env, clock, ip: parameters.ip }),
+    imds,
+    notices: new AwsNotices(imds),
     store,
     dataPath:
       setup.dataPath ?? started.use(chooseDataPath(setup, identity, () => post({ kind: "dataPathNews" }))),

@@ -10,7 +10,7 @@ import type { IdentityFile } from "./adapters/identity-file.ts";
 import type { Imds } from "./adapters/imds.ts";
 import type { Metrics } from "./adapters/metrics.ts";
 import { logNote } from "./adapters/note-log.ts";
-import { noNotices, readNotices } from "./adapters/notices.ts";
+import { type AwsNotices, noNotices } from "./adapters/notices.ts";
 import type { OtpFile } from "./adapters/otp.ts";
 import type { AgentEffect, AgentInput, StorePart } from "./core/agent.ts";
 import type { InstanceReading } from "./core/enrolment.ts";
@@ -23,6 +23,7 @@ export interface Outside {
   readonly identity: IdentityFile;
   readonly otp: OtpFile;
   readonly imds: Imds;
+  readonly notices: AwsNotices;
   readonly store: Store;
   readonly dataPath: DataPath;
   readonly readings: Readings;
@@ -47,7 +48,7 @@ export function perform(effects: readonly AgentEffect[], outside: Outside): void
 }
 
 function performOne(effect: AgentEffect, outside: Outside): void {
-  const { dialer, identity, otp, imds, dataPath, readings, metrics, log, post } = outside;
+  const { dialer, identity, otp, imds, notices, dataPath, readings, metrics, log, post } = outside;
   switch (effect.do) {
     case "store":
       break;
@@ -78,7 +79,7 @@ function performOne(effect: AgentEffect, outside: Outside): void {
       });
       break;
     case "readNotices":
-      answer(readNotices(imds, effect.look), log, noNotices, (reading) => {
+      answer(notices.read(effect.look), log, noNotices, (reading) => {
         post({ kind: "noticesRead", effectId: effect.effectId, reading });
       });
       break;

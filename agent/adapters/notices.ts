@@ -1,4 +1,4 @@
-import { Failure, type Result } from "../../protocol/failures.ts";
+import { Failure } from "../../protocol/failures.ts";
 import {
   type Look,
   lifecycleState,
@@ -9,33 +9,50 @@ import {
 } from "../core/notice-shapes.ts";
 import type { Imds } from "./imds.ts";
 
-/** Reads what AWS announces about this instance. Nothing here throws; a doubt is unknown, never "none". */
-export async function readNotices(imds: Pick<Imds, "get">, look: Look): Promise<NoticesReading> {
-  const isAll = look === "all";
-  const [spot, rebalance, autoscaling] = await Promise.all([
-    read(imds, "meta-data/spot/instance-action", spotNotice),
-    isAll ? read(imds, "meta-data/events/recommendations/rebalance", rebalanceNotice) : undefined,
-    isAll ? read(imds, "meta-data/autoscaling/target-lifecycle-state", lifecycleState) : undefined,
-  ]);
-  return { spot, rebalance, autoscaling };
+/** What AWS announces about this instance. Nothing here throws; a doubt is unknown, never "none". */
+export class AwsNotices {
+  readonly #imds: Pick<Imds, "get">;
+  /** An instance is one or the other for its life. Undefined: not known, so everything is asked for. */
+  #isOnDemand: boolean | undefined;
+
+  constructor(imds: Pick<Imds, "get">) {
+    this.#imds = imds;
+  }
+
+  async read(look: Look): Promise<NoticesReading> {
+    const isAll = look === "all";
+    if (isAll && this.#isOnDemand === undefined) await this.#learn();
+    // Such an instance is nobody's to take back.
+    const canBeTaken = this.#isOnDemand !== true;
+    const [spot, rebalance, autoscaling] = await Promise.all([
+      canBeTaken ? this.#read("spot/instance-action", spotNotice) : none,
+      isAll && canBeTaken ? this.#read("events/recommendations/rebalance", rebalanceNotice) : undefined,
+      isAll ? this.#read("autoscaling/target-lifecycle-state", lifecycleState) : undefined,
+    ]);
+    return { spot, rebalance, autoscaling };
+  }
+
+  async #learn(): Promise<void> {
+    const answer = await this.#imds.get("meta-data/instance-life-cycle");
+    if (answer.ok && answer.value !== undefined) this.#isOnDemand = answer.value.trim() === "on-demand";
+  }
+
+  async #read<T>(key: string, parse: (text: string) => T | undefined): Promise<Reading<T>> {
+    const path = `meta-data/${key}`;
+    const answer = await this.#imds.get(path);
+    if (!answer.ok) return unknown(answer.failure);
+    if (answer.value === undefined) return none;
+    const value = parse(answer.value);
+    if (value !== undefined) return { is: "known", value };
+    return unknown(new Failure("imds.malformed", { path, answer: answer.value.slice(0, 64) }));
+  }
 }
+
+const none = { is: "known", value: undefined } as const;
 
 /** The reading for when it failed as a whole. */
 export function noNotices(failure: Failure): NoticesReading {
   return { spot: unknown(failure), rebalance: unknown(failure), autoscaling: unknown(failure) };
-}
-
-async function read<T>(
-  imds: Pick<Imds, "get">,
-  path: string,
-  parse: (text: string) => T | undefined,
-): Promise<Reading<T>> {
-  const answer: Result<string | undefined> = await imds.get(path);
-  if (!answer.ok) return unknown(answer.failure);
-  if (answer.value === undefined) return { is: "known", value: undefined };
-  const value = parse(answer.value);
-  if (value !== undefined) return { is: "known", value };
-  return unknown(new Failure("imds.malformed", { path, answer: answer.value.slice(0, 64) }));
 }
 
 function unknown({ code: why, facts }: Failure): Extract<Reading<never>, { is: "unknown" }> {

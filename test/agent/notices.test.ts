@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { readNotices } from "../../agent/adapters/notices.ts";
+import type { Imds } from "../../agent/adapters/imds.ts";
+import { AwsNotices } from "../../agent/adapters/notices.ts";
 import {
   lifecycleState,
   type NoticesReading,
@@ -45,14 +46,13 @@ describe("a reading", () => {
   });
 
   test("404 is none, a failure is unknown, and one does not spoil the others", async () => {
-    expect(await readNotices(imds({}), "all")).toEqual(noNotice);
-    const mixed = await readNotices(
+    expect(await new AwsNotices(imds({})).read("all")).toEqual(noNotice);
+    const mixed = await new AwsNotices(
       imds({
         "instance-action": failed("imds.failing", { status: 500 }),
         "target-lifecycle-state": success("Terminated"),
       }),
-      "all",
-    );
+    ).read("all");
     expect(mixed).toEqual({
       spot: { is: "unknown", why: "imds.failing", facts: { status: 500 } },
       rebalance: { is: "known", value: undefined },
@@ -61,9 +61,40 @@ describe("a reading", () => {
   });
 
   test("a text that is none of AWS's is unknown", async () => {
-    const reading = await readNotices(imds({ "instance-action": success("hello") }), "spot");
+    const reading = await new AwsNotices(imds({ "instance-action": success("hello") })).read("spot");
     expect(reading).toMatchObject({ spot: { is: "unknown", why: "imds.malformed" } });
     expect(reading).toMatchObject({ rebalance: undefined, autoscaling: undefined });
+  });
+});
+
+describe("an instance on demand", () => {
+  async function asks(lifeCycle: Awaited<ReturnType<Imds["get"]>>): Promise<string[]> {
+    const asked: string[] = [];
+    const notices = new AwsNotices({
+      get: async (path) => {
+        asked.push(path.split("/").at(-1) ?? "");
+        return path.endsWith("life-cycle") ? lifeCycle : success(undefined);
+      },
+    });
+    for (const look of ["all", "spot", "all"] as const)
+      expect((await notices.read(look)).spot.is).toBe("known");
+    return asked;
+  }
+  const [all, spot] = [["instance-action", "rebalance", "target-lifecycle-state"], ["instance-action"]];
+
+  test("is asked once what it is, and then for its Auto Scaling group alone", async () => {
+    expect(await asks(success("on-demand"))).toEqual([
+      "instance-life-cycle",
+      "target-lifecycle-state",
+      "target-lifecycle-state",
+    ]);
+  });
+
+  test("is who says so: one that says spot, or nothing, is asked for everything", async () => {
+    expect(await asks(success("spot"))).toEqual(["instance-life-cycle", ...all, ...spot, ...all]);
+    const doubtful = ["instance-life-cycle", ...all, ...spot, "instance-life-cycle", ...all];
+    expect(await asks(success(undefined))).toEqual(doubtful);
+    expect(await asks(failed("imds.failing"))).toEqual(doubtful);
   });
 });
 
