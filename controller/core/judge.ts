@@ -171,7 +171,7 @@ export class Judge {
     return {
       link: this.#link(id),
       isDrained: drainSinceMs !== null,
-      status: facts?.link === undefined ? undefined : facts.report?.status,
+      status: facts?.report?.status,
       ...this.witnesses.of(id),
       heldDownUntilMs: standing?.heldDownUntilMs ?? 0,
     };

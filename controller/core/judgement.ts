@@ -17,7 +17,7 @@ export interface Evidence {
   readonly link: LinkEvidence;
   /** An administrator drains it. */
   readonly isDrained: boolean;
-  /** Its own word on its link, the last one. */
+  /** Its own word on its last link. */
   readonly status: InstanceStatus | undefined;
   /** Devices that are here to say so, each about the session it has there now. */
   readonly alive: number;
@@ -46,7 +46,7 @@ export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number
     if (nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
   }
   if (isDrained) return { is: "leaving", why: "administrator" };
-  if (link.is === "up" && status === "Draining") return { is: "leaving", why: "instance" };
+  if (status === "Draining") return { is: "leaving", why: "instance" };
   return serving;
 }
 

@@ -43,6 +43,11 @@ describe("an instance", () => {
       "leaving: administrator",
     ],
     ["that says it drains leaves", { status: "Draining" }, "leaving: instance"],
+    [
+      "that said so before its link was lost leaves still",
+      { link: lost, status: "Draining" },
+      "leaving: instance",
+    ],
     ["that said goodbye is gone", { link: { is: "goodbye" } }, "gone: goodbye"],
     [
       "that said goodbye is gone whatever its devices say",
