@@ -147,9 +147,16 @@ function onInstance(world: World, host: InstanceHost, wish: Wish, event: OnInsta
       return nothing;
     }
     case "password copied": {
+      // Somebody kept a copy, and tries it on an instance that is out, or is put out for it.
       const other = world.instances[event.to - 1];
-      if (host.disk.otp !== undefined && other !== undefined) world.giveOtp(other, host.disk.otp.text);
-      return nothing;
+      const copy = world.passwords.get(host);
+      if (other === undefined || copy === undefined) return nothing;
+      const instance = world.rowOf(other)?.name;
+      if (instance !== undefined) world.command({ command: "instance.remove", instance });
+      world.giveOtp(other, copy);
+      return () => {
+        if (world.rowOf(other) === undefined) other.disk.otp = undefined;
+      };
     }
   }
 }

@@ -197,7 +197,8 @@ export class InstanceHost implements Client {
 
   /** What AWS routes here from now on; the metadata service follows. */
   assign(prefixes: readonly string[], lagMs: number): void {
-    if (prefixes.join() !== this.prefixes.join()) this.doubtedAtMs = this.#agenda.nowMs;
+    const isFirst = this.starts === 0;
+    if (!isFirst && prefixes.join() !== this.prefixes.join()) this.doubtedAtMs = this.#agenda.nowMs;
     this.prefixes = prefixes;
     this.#agenda.after(lagMs, () => this.#metadataFollows());
   }

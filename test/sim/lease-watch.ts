@@ -138,7 +138,9 @@ export class LeaseWatch {
           () => `${host.name} gives ${address} of ${last.device} to ${device} after ${restedMs} ms`,
         );
       }
-      const isNew = last === undefined || last.restsSinceMs !== undefined;
+      // What was written before and is written again, as after a failure, is no new grant.
+      const onDisk = host.disk.leases.get(pairKey(row.ipv4, row.ipv6));
+      const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
       this.#last.set(name, { device, wasPlanned: false, restsSinceMs: undefined });
       if (isNew) inPool(host, row, address);
     }

@@ -70,7 +70,7 @@ const weights: Readonly<Record<Kind, number>> = {
   drained: 4,
   "drained by hand": 2,
   removed: 2,
-  "password copied": 1,
+  "password copied": 2,
   "controller killed": 6,
   "controller's store": 3,
   "device unlinked": 4,
@@ -92,11 +92,14 @@ export function scenarioOf(shape: Shape): Scenario {
   const random = new Random(shape.seed).fork("events");
   // Some worlds are in trouble from the first second on, others when everything is well.
   const beginMs = random.chance(0.3) ? 0 : 8_000;
-  const lastsMs = random.between(8, 45) * 1_000;
+  // Few last long enough for leases to run out.
+  const isLong = random.chance(0.06);
+  const lastsMs = random.between(8, 45) * 1_000 + (isLong ? 90_000 : 0);
   const count = random.between(2, 24);
   const events = Array.from({ length: count }, () => {
     const atMs = beginMs + random.below(lastsMs);
-    return eventOf(random, shape, atMs);
+    const event = eventOf(random, shape, atMs);
+    return isLong && random.chance(0.3) ? { ...event, forMs: event.forMs + 70_000 } : event;
   }).sort((a, b) => a.atMs - b.atMs);
   return { shape, events, healAtMs: beginMs + lastsMs + 2_000 };
 }

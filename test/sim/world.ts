@@ -29,6 +29,8 @@ export class World {
   digest = 0x811c9dc5;
   /** What happened last, when somebody wants to read it. */
   readonly trace: string[] | undefined;
+  /** The password each instance was last brought. */
+  readonly passwords = new Map<InstanceHost, string>();
   #marks = 0;
 
   constructor(shape: Shape, isTraced = false) {
@@ -141,7 +143,10 @@ export class World {
     if (row === undefined) {
       if (host.disk.otp !== undefined) return;
       this.command({ command: "otp.create", connector: "prod", lifeMinutes: 1440 }, (value) => {
-        if (host.disk.otp === undefined) this.giveOtp(host, (value as { secret: string }).secret);
+        if (host.disk.otp !== undefined) return;
+        const { secret } = value as { secret: string };
+        this.passwords.set(host, secret);
+        this.giveOtp(host, secret);
       });
       return;
     }
