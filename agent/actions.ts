@@ -1,6 +1,6 @@
 import type { Driver } from "../protocol/node/driver.ts";
 import type { AgentEffect, AgentInput } from "./core/agent.ts";
-import type { AgentActions } from "./core/local-api.ts";
+import { type AgentActions, leaveWithinMs } from "./core/local-api.ts";
 import type { AgentViews } from "./core/ports.ts";
 
 /** What a person asks for on the socket. Each answers when it has taken effect. */
@@ -14,12 +14,16 @@ export function actionsOf(
     driver.flush();
   };
   return {
-    drain: async () => {
-      handled({ kind: "hold", reason: "cli", isOn: true });
+    drain: async ({ forMs } = {}) => {
+      handled({ kind: "hold", reason: "cli", isOn: true, forMs });
       return views.status();
     },
     resume: async () => {
       handled({ kind: "hold", reason: "cli", isOn: false });
+      return views.status();
+    },
+    leave: async ({ forMs = leaveWithinMs } = {}) => {
+      handled({ kind: "leave", forMs });
       return views.status();
     },
     verify: async () => {

@@ -14,6 +14,7 @@ import { IdentityFile } from "./adapters/identity-file.ts";
 import { Imds } from "./adapters/imds.ts";
 import { localIpv4Addresses } from "./adapters/interface.ts";
 import { Metrics } from "./adapters/metrics.ts";
+import { AwsNotices } from "./adapters/notices.ts";
 import { OtpFile } from "./adapters/otp.ts";
 import { onSchedule } from "./adapters/schedule.ts";
 import { startSocketServer } from "./adapters/socket-server.ts";
@@ -41,6 +42,8 @@ export interface RunningAgent extends AsyncDisposable {
   readonly actions: AgentActions;
   /** Resolves when this agent must be disposed of and another started: the disk turned out to be a copy. */
   readonly over: Promise<"startOver">;
+  /** Resolves when it was asked to leave, and has said goodbye. */
+  readonly left: Promise<"left">;
   /** Something was changed by hand: look at identity, password and metadata again, and dial now. */
   reload(): void;
 }
@@ -69,6 +72,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const views = core.views(clock);
   const metrics = new Metrics();
   const over = Promise.withResolvers<"startOver">();
+  const left = Promise.withResolvers<"left">();
   let cloneOf: string | undefined;
 
   const readings = new Readings();
@@ -81,11 +85,13 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       onUnknown: () => metrics.ignoredFrame(),
     }),
   );
+  const imds = new Imds({ env, clock, ip: parameters.ip });
   const outside = {
     dialer,
     identity,
     otp: new OtpFile(parameters.otpFile, log),
-    imds: new Imds({ env, clock, ip: parameters.ip }),
+    imds,
+    notices: new AwsNotices(imds),
     store,
     dataPath:
       setup.dataPath ?? started.use(chooseDataPath(setup, identity, () => post({ kind: "dataPathNews" }))),
@@ -100,6 +106,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       cloneOf = ec2InstanceId;
       over.resolve("startOver");
     },
+    left: () => left.resolve("left"),
   };
   const driver = new Driver<AgentInput, AgentEffect>({
     core,
@@ -120,6 +127,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     views,
     actions,
     over: over.promise,
+    left: left.promise,
     reload: () => post({ kind: "reload", identity: identity.load() }),
     [Symbol.asyncDispose]: async () => {
       post({ kind: "stop" });

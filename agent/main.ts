@@ -23,8 +23,10 @@ addresses, and keeps the kernel and dnsmasq at what carries users' packets
                       beside it: files of the resolver and of nft
   --version, --help
 
-SIGHUP reads the parameters and the OTP again. The agent's end, also by SIGKILL,
-ends nobody's connections: the next one takes over what it finds.
+SIGTERM ends the process and not the instance: nobody is moved, who is connected
+stays so, also after SIGKILL: the next one takes over what it finds.
+SIGQUIT leaves the group for good: drains for a minute at most, says goodbye, ends.
+SIGHUP reads the parameters and the OTP again.
 Exit code 78: the parameters are wrong.
 
   connector-agent --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock
@@ -40,6 +42,13 @@ const options = readOptions();
 const { env } = process;
 const stop = Promise.withResolvers<"stop">();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.resolve("stop"));
+/** What SIGQUIT does now; asked for before the agent is up, it is done then. */
+let leave = () => {};
+let mustLeave = false;
+process.on("SIGQUIT", () => {
+  mustLeave = true;
+  leave();
+});
 /** What SIGHUP does now. The handler is there from the start: without one, the signal ends the process. */
 let reread = () => {};
 process.on("SIGHUP", () => reread());
@@ -71,10 +80,16 @@ async function run(): Promise<void> {
       } else if (JSON.stringify(again.value) === JSON.stringify(parameters)) agent.reload();
       else changed.resolve("changed");
     };
-    const why = await Promise.race([stop.promise, agent.over, changed.promise]);
-    reread = () => {};
+    const leaving = Promise.withResolvers<"left">();
+    leave = () => {
+      void agent.actions.leave();
+      void agent.left.then(leaving.resolve);
+    };
+    if (mustLeave) leave();
+    const why = await Promise.race([stop.promise, agent.over, changed.promise, leaving.promise]);
+    [reread, leave] = [() => {}, () => {}];
     log.info({ why }, "the agent ends");
-    if (why === "stop") return;
+    if (why === "stop" || why === "left") return;
   }
 }
 

@@ -10,6 +10,7 @@ import type { IdentityFile } from "./adapters/identity-file.ts";
 import type { Imds } from "./adapters/imds.ts";
 import type { Metrics } from "./adapters/metrics.ts";
 import { logNote } from "./adapters/note-log.ts";
+import { type AwsNotices, noNotices } from "./adapters/notices.ts";
 import type { OtpFile } from "./adapters/otp.ts";
 import type { AgentEffect, AgentInput, StorePart } from "./core/agent.ts";
 import type { InstanceReading } from "./core/enrolment.ts";
@@ -22,6 +23,7 @@ export interface Outside {
   readonly identity: IdentityFile;
   readonly otp: OtpFile;
   readonly imds: Imds;
+  readonly notices: AwsNotices;
   readonly store: Store;
   readonly dataPath: DataPath;
   readonly readings: Readings;
@@ -34,6 +36,8 @@ export interface Outside {
   readonly post: (input: AgentInput) => void;
   /** The disk is a copy: end, and begin anew as this instance. */
   readonly startOver: (ec2InstanceId: string) => void;
+  /** It was asked to leave, and the goodbye is said. */
+  readonly left: () => void;
 }
 
 /** Does what one turn of the core asks for: first everything that is stored, as one transaction, then the rest in order. */
@@ -44,7 +48,7 @@ export function perform(effects: readonly AgentEffect[], outside: Outside): void
 }
 
 function performOne(effect: AgentEffect, outside: Outside): void {
-  const { dialer, identity, otp, imds, dataPath, readings, metrics, log, post } = outside;
+  const { dialer, identity, otp, imds, notices, dataPath, readings, metrics, log, post } = outside;
   switch (effect.do) {
     case "store":
       break;
@@ -73,6 +77,15 @@ function performOne(effect: AgentEffect, outside: Outside): void {
         post({ kind: "prefixesRead", effectId: effect.effectId, reading });
         readings.ended();
       });
+      break;
+    case "readNotices":
+      answer(notices.read(effect.look), log, noNotices, (reading) => {
+        post({ kind: "noticesRead", effectId: effect.effectId, reading });
+      });
+      break;
+    case "left":
+      log.info({ reason: effect.reason, sessions: effect.sessions }, "the instance has left the group");
+      if (effect.reason === "shutdown") outside.left();
       break;
     case "makeIdentity":
       post({ kind: "identityMade", effectId: effect.effectId, result: identity.make(effect.ec2InstanceId) });

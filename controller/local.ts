@@ -5,8 +5,10 @@ import { makers } from "./adapters/makers.ts";
 import { openStoreBeside } from "./adapters/store.ts";
 import { decideCommand } from "./core/decide.ts";
 import { Fleet } from "./core/fleet.ts";
+import { Judge } from "./core/judge.ts";
 import { Model } from "./core/model.ts";
 import { put } from "./core/rows.ts";
+import { coreDefaults } from "./core/settings.ts";
 import { Views } from "./core/show.ts";
 import type { TokenCreated } from "./core/views.ts";
 
@@ -29,7 +31,8 @@ export async function createTokenLocally(stateDir: string, name: string): Promis
   const model = new Model();
   for (const row of tokens.value) model.apply(put("token", row));
   const now = systemClock();
-  const views = new Views(model, new Fleet(), () => now);
+  const fleet = new Fleet();
+  const views = new Views({ model, fleet, judge: new Judge(model, fleet, coreDefaults, now) }, () => now);
   const context = { model, views, makers, actor: "local", nowMs: now.wallMs };
   const decision = decideCommand({ command: "token.create", name }, context);
   if (!decision.ok) return decision;

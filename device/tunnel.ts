@@ -6,6 +6,7 @@ import type { WireguardBackend } from "../protocol/node/wireguard/port.ts";
 import { TunnelHost, type TunnelHostOptions } from "./adapters/tunnel.ts";
 import type { Attached } from "./core/attachment.ts";
 import {
+  type Counters,
   type Echo,
   Probe,
   type ProbeEffect,
@@ -36,8 +37,6 @@ export interface RunningTunnel extends Disposable {
   readonly backend: WireguardBackend | undefined;
 }
 
-/** An answer later than this is none: the next question comes each second. */
-const echoWithinMs = 800;
 const settleWithinMs = 1_000;
 
 /**
@@ -115,12 +114,12 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
   function performProbe(effect: ProbeEffect): void {
     const path = carrier;
     switch (effect.do) {
-      case "readReceived": {
+      case "count": {
         const { effectId } = effect;
-        void readReceived(path).then((rxBytes) => probe.post({ kind: "received", effectId, rxBytes }));
+        void count(path).then((counters) => probe.post({ kind: "counted", effectId, counters }));
         return;
       }
-      case "echo": {
+      case "ask": {
         const { effectId } = effect;
         void ask(path).then((echo) => probe.post({ kind: "echoed", effectId, echo }));
         return;
@@ -137,19 +136,19 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
     }
   }
 
-  async function readReceived(path: Attached | undefined): Promise<number | undefined> {
-    return path && (await host.peer(path.wireguardKey))?.rxBytes;
+  async function count(path: Attached | undefined): Promise<Counters | undefined> {
+    return path && (await host.peer(path.wireguardKey));
   }
 
   async function ask(path: Attached | undefined): Promise<Echo> {
     const target = path && echoTarget(path, end);
-    const echo = target === undefined ? "unsent" : await host.echo(target, echoWithinMs);
-    if (echo === "unsent" && canAsk) {
+    const echo: Echo = target === undefined ? { is: "unsent" } : await host.echo(target);
+    if (echo.is === "unsent" && canAsk) {
       log.warn({ target }, "no echo can be sent, so a silent path is not found");
       // Perhaps somebody took the interface's addresses away.
       tunnel.post({ kind: "changed" });
     }
-    canAsk = echo !== "unsent";
+    canAsk = echo.is !== "unsent";
     return echo;
   }
 

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Secret } from "../protocol/secret.ts";
 import { Administrator } from "./admin.ts";
@@ -26,6 +26,9 @@ export interface LabController {
   readonly admin: Administrator;
 }
 
+/** Numbers of `controller.yaml`, by field. */
+export type ControllerSettings = Readonly<Record<string, number>>;
+
 /** What is on a controller's disk before it starts for the first time. */
 export interface Prepared {
   readonly folder: string;
@@ -47,7 +50,11 @@ export async function startController(
   prepared: Prepared,
   site: ControllerSite,
   signer: RegionSigner,
-  options: { readonly onExit?: ProcessOptions["onExit"]; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly onExit?: ProcessOptions["onExit"];
+    readonly signal?: AbortSignal | undefined;
+    readonly settings: ControllerSettings;
+  },
 ): Promise<LabController> {
   const { folder, stateFolder, tokenFile, token } = prepared;
   const awsFolder = join(folder, "aws-certificates");
@@ -58,11 +65,22 @@ export async function startController(
     writeRegionCertificates(awsFolder, [signer]),
   ]);
   const listen = ["--listen", site.listen, "--state-dir", stateFolder];
+  const config = join(folder, "controller.yaml");
+  writeFileSync(config, JSON.stringify(options.settings));
   const tls = ["--tls-cert", files.certificate, "--tls-key", files.privateKey];
   const process = new Process({
     ...site.process,
     name: "controller",
-    args: [scripts.controller, "serve", ...listen, ...tls, "--aws-certificates", awsFolder],
+    args: [
+      scripts.controller,
+      "serve",
+      "--config",
+      config,
+      ...listen,
+      ...tls,
+      "--aws-certificates",
+      awsFolder,
+    ],
     logFile: join(folder, "controller.log"),
     ...(options.onExit === undefined ? {} : { onExit: options.onExit }),
   });

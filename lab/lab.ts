@@ -2,7 +2,12 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { DeviceView, InstanceView } from "../controller/core/views.ts";
 import { createRegionSigner, type RegionSigner } from "./certificates.ts";
-import { type LabController, prepareController, startController } from "./controller.ts";
+import {
+  type ControllerSettings,
+  type LabController,
+  prepareController,
+  startController,
+} from "./controller.ts";
 import { handCode, type LabDevice, startDevice } from "./device.ts";
 import type { Instance } from "./imds/instance.ts";
 import { type LabInstance, type Machine, makeMachine, startInstance } from "./instance.ts";
@@ -21,6 +26,8 @@ export interface LabOptions {
   readonly say?: (text: string) => void;
   /** How often agents read their prefixes when nothing calls for it; more often than in production by default. */
   readonly prefixSchedule?: string;
+  /** Fields of the controller's `controller.yaml`. */
+  readonly controllerSettings?: ControllerSettings;
   /** Gives up starting. */
   readonly signal?: AbortSignal;
   /** Where it all runs; on loopback when not given. The lab's own from now on: it ends with it. */
@@ -75,7 +82,8 @@ export class Lab implements AsyncDisposable {
     ]);
     const site = await place.addController();
     const onExit = teller(say, "controller");
-    const controller = await startController(prepared, site, signer, { onExit, signal });
+    const settings = options.controllerSettings ?? {};
+    const controller = await startController(prepared, site, signer, { onExit, signal, settings });
     started.defer(() => controller.process.stop(stopWithinMs).then(() => {}));
     const lab = new Lab(options, place, signer, controller);
     say(`controller ${site.url}`);

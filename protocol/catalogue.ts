@@ -596,6 +596,26 @@ export const catalogue = {
     hint: "The connector's others, if it has any, are asked instead. Check the server, and that the VPC lets this instance reach its port 53.",
     shownAfterMs: 5_000,
   },
+  "notice.spot": {
+    retry: "onChange",
+    severity: "warning",
+    summary: "AWS takes this spot instance back",
+    hint: "The agent drains; whoever cannot move by then moves when it goes. Start another instance.",
+  },
+  "notice.rebalance": {
+    retry: "onChange",
+    severity: "info",
+    summary: "AWS recommends to replace this spot instance: it may be taken back soon",
+    hint: "Start another one, then `connector drain` this one. `rebalance: drain` in enroll.yaml drains by itself.",
+  },
+  "notice.unreadable": {
+    retry: "backoff",
+    severity: "warning",
+    summary: "The metadata service does not tell whether AWS takes this instance back",
+    hint: "Usually passes by itself. Until then a spot or Auto Scaling notice is not seen; what was seen before stands.",
+    shownAfterMs: 60_000,
+    causedBy: ["imds.unreachable", "imds.disabled", "imds.failing", "imds.malformed"],
+  },
   "instance.draining": {
     retry: "onChange",
     severity: "info",

@@ -41,7 +41,7 @@ export class Link implements Core<LinkInput, LinkEffect> {
       case "start":
         return this.#state.kind === "idle" ? this.#dial(0, now) : [];
       case "retry":
-        return this.#state.kind === "stopped" || this.#state.kind === "waiting" ? this.#dial(0, now) : [];
+        return this.#retry(now);
       case "stop":
         return this.#stop(input.goodbye);
       case "received":
@@ -83,6 +83,12 @@ export class Link implements Core<LinkInput, LinkEffect> {
       (state.kind === "dialling" || state.kind === "proving" || state.kind === "open") &&
       state.dialId === dialId
     );
+  }
+
+  /** What was refused and is not closed yet is tried again as soon as it is. */
+  #retry(now: Instant): LinkEffect[] {
+    if (this.#refusal !== undefined) this.#refusal = { ...this.#refusal, retryAfterMs: 0 };
+    return this.#state.kind === "stopped" || this.#state.kind === "waiting" ? this.#dial(0, now) : [];
   }
 
   #dial(attempt: number, now: Instant): LinkEffect[] {

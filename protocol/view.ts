@@ -106,6 +106,26 @@ export const StatusView = z.object({
   sessions: z.int().nonnegative(),
   pools: z.array(PoolView),
   drain: z.array(DrainReason),
+  /** While there is a reason to drain: since when, until when it is to be done, and the most sessions there were. */
+  draining: z
+    .object({
+      sinceMs: EpochMs,
+      untilMs: EpochMs.optional(),
+      sessionsMost: z.int().nonnegative(),
+    })
+    .optional(),
+  /** It says goodbye to the group when nobody is left or the time is up, or has said it with so many sessions left. */
+  departure: z
+    .discriminatedUnion("state", [
+      z.object({ state: z.literal("leaving"), reason: DrainReason, untilMs: EpochMs }),
+      z.object({
+        state: z.literal("left"),
+        reason: DrainReason,
+        atMs: EpochMs,
+        sessions: z.int().nonnegative(),
+      }),
+    ])
+    .optional(),
   conditions: z.array(Condition),
   prefixesReadAtMs: EpochMs.optional(),
   version: SoftwareVersion,

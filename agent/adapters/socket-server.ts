@@ -8,8 +8,10 @@ import {
   type AgentActions,
   type ApiError,
   actions as actionNames,
+  type DrainOptions,
   pathOf,
   type Read,
+  readDrainQuery,
   reads,
   serverName,
 } from "../core/local-api.ts";
@@ -63,7 +65,7 @@ async function answer(
   response: ServerResponse,
   { views, actions, log }: { views: AgentViews; actions: AgentActions; log: Logger },
 ): Promise<void> {
-  const path = request.url?.split("?", 1)[0];
+  const [path, query = ""] = request.url?.split("?", 2) ?? [];
   const read = reads.find((name) => pathOf(name) === path);
   const action = actionNames.find((name) => pathOf(name) === path);
   const method = read === undefined ? "POST" : "GET";
@@ -74,8 +76,10 @@ async function answer(
   if (!(await emptied(request))) return refuse(response, 413, "protocol.too-large");
   if (read !== undefined) send(response, 200, readView(views, read));
   if (action !== undefined) {
-    log.info({ action }, "asked on the socket");
-    send(response, 200, await act(actions, action));
+    const options = readDrainQuery(query);
+    if (options === undefined) return refuse(response, 400, "admin.invalid");
+    log.info({ action, ...options }, "asked on the socket");
+    send(response, 200, await act(actions, action, options));
   }
 }
 
@@ -94,10 +98,12 @@ function readView(views: AgentViews, read: Read): unknown {
   }
 }
 
-function act(actions: AgentActions, action: Action): Promise<unknown> {
+function act(actions: AgentActions, action: Action, options: DrainOptions): Promise<unknown> {
   switch (action) {
     case "drain":
-      return actions.drain();
+      return actions.drain(options);
+    case "leave":
+      return actions.leave(options);
     case "resume":
       return actions.resume();
     case "verify":

@@ -2,7 +2,15 @@ import { type IncomingMessage, request } from "node:http";
 import { type Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import { readAnswer } from "../../protocol/node/network.ts";
 import type { StatusView } from "../../protocol/view.ts";
-import { type Action, pathOf, type Read, type Reads, serverName } from "../core/local-api.ts";
+import {
+  type Action,
+  type DrainOptions,
+  drainQuery,
+  pathOf,
+  type Read,
+  type Reads,
+  serverName,
+} from "../core/local-api.ts";
 
 const bounds = {
   /** The views of 10,000 sessions are about 4 MB. */
@@ -27,17 +35,22 @@ export class AgentClient {
     return success(answer.value as Reads[R]);
   }
 
-  async act(action: Action): Promise<Result<StatusView>> {
-    const answer = await this.#ask("POST", action, bounds.actMs);
+  async act(action: Action, options: DrainOptions = {}): Promise<Result<StatusView>> {
+    const answer = await this.#ask("POST", action, bounds.actMs, drainQuery(options));
     if (!answer.ok) return answer;
     if (!looksLike("status", answer.value)) return this.#foreign(`${action} answered something else`);
     return success(answer.value as StatusView);
   }
 
-  async #ask(method: "GET" | "POST", route: Read | Action, withinMs: number): Promise<Result<unknown>> {
+  async #ask(
+    method: "GET" | "POST",
+    route: Read | Action,
+    withinMs: number,
+    query = "",
+  ): Promise<Result<unknown>> {
     const deadline = AbortSignal.timeout(withinMs);
     try {
-      const response = await this.#send(method, route, deadline);
+      const response = await this.#send(method, `${pathOf(route)}${query}`, deadline);
       if (!String(response.headers.server).startsWith(serverName)) {
         response.destroy();
         return this.#foreign("something else answers");
@@ -51,9 +64,9 @@ export class AgentClient {
     }
   }
 
-  #send(method: string, route: Read | Action, signal: AbortSignal): Promise<IncomingMessage> {
+  #send(method: string, path: string, signal: AbortSignal): Promise<IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ socketPath: this.#path, path: pathOf(route), method, agent: false, signal })
+    request({ socketPath: this.#path, path, method, agent: false, signal })
       .on("response", resolve)
       .on("error", reject)
       .end();

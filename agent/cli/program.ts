@@ -68,6 +68,7 @@ const commandNames = [
   "check",
   "drain",
   "resume",
+  "leave",
   "support-bundle",
   "completion",
 ];

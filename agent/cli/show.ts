@@ -18,7 +18,11 @@ export async function show(
   world: World,
 ): Promise<number> {
   if (options.watch !== undefined) return await watch(ask, options.watch, options, world);
-  const answer = await ask();
+  return showOnce(await ask(), options, world);
+}
+
+/** Prints one answer, and returns the exit code. */
+export function showOnce(answer: Result<Report>, options: Omit<ShowOptions, "watch">, world: World): number {
   if (answer.ok) {
     const { value } = answer;
     world.print(
@@ -80,7 +84,7 @@ function draw(body: string, seconds: number, nowMs: number, world: World): strin
   return `\x1b[H${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`;
 }
 
-function page({ color }: ShowOptions, world: World): Page {
+function page({ color }: Pick<ShowOptions, "color">, world: World): Page {
   const screen = world.screen();
   const noColor = color === "never" || screen === undefined || (world.env.NO_COLOR ?? "") !== "";
   return { width: screen?.columns, nowMs: world.now(), paint: painter(!noColor) };

@@ -6,7 +6,9 @@ import type { DataPathEffect } from "./datapath.ts";
 import type { EnrolmentEffect, InstanceReading, ProofPlan } from "./enrolment.ts";
 import type { IdentityRecord, SavedIdentity } from "./identity.ts";
 import type { LeaseEffect } from "./leases.ts";
+import type { LifecycleEffect } from "./lifecycle.ts";
 import type { MemoryWrite } from "./memory.ts";
+import type { NoticesReading } from "./notice-shapes.ts";
 import type { DataPathState, PrefixReading, SessionTraffic } from "./ports.ts";
 import type { TrafficEffect } from "./traffic.ts";
 
@@ -14,7 +16,7 @@ import type { TrafficEffect } from "./traffic.ts";
 export type AgentInput =
   | { readonly kind: "start" }
   | { readonly kind: "tick" }
-  /** The process ends: close the link without a goodbye, because a restart is none. */
+  /** The process ends: close the link without a goodbye, because a restart is none; with one where it was leaving. */
   | { readonly kind: "stop" }
   | { readonly kind: "link"; readonly input: LinkInput }
   | { readonly kind: "instanceRead"; readonly effectId: number; readonly reading: InstanceReading }
@@ -39,7 +41,16 @@ export type AgentInput =
     }
   /** The schedule or a person wants the prefixes read. */
   | { readonly kind: "verify" }
-  | { readonly kind: "hold"; readonly reason: DrainReason; readonly isOn: boolean }
+  /** `forMs`: how long it may take, as far as the one who asks is concerned. */
+  | {
+      readonly kind: "hold";
+      readonly reason: DrainReason;
+      readonly isOn: boolean;
+      readonly forMs?: number | undefined;
+    }
+  /** Leave the group: drain, then say goodbye, after `forMs` in any case. */
+  | { readonly kind: "leave"; readonly forMs: number }
+  | { readonly kind: "noticesRead"; readonly effectId: number; readonly reading: NoticesReading }
   /** Somebody changed something by hand: look again at identity, password and metadata, and dial. */
   | { readonly kind: "reload"; readonly identity: SavedIdentity };
 
@@ -49,6 +60,7 @@ export type AgentEffect =
   | EnrolmentEffect
   | DataPathEffect
   | TrafficEffect
+  | LifecycleEffect
   | { readonly do: "readPrefixes"; readonly effectId: number }
   | { readonly do: "store"; readonly part: StorePart }
   | { readonly do: "note"; readonly note: Note };

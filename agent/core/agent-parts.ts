@@ -1,13 +1,14 @@
-import type { Instant } from "../../protocol/time.ts";
+import { earliest, type Instant } from "../../protocol/time.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import { Conditions } from "./conditions.ts";
 import { DataPathControl } from "./datapath.ts";
 import { Desired } from "./desired.ts";
 import { Enrolment } from "./enrolment.ts";
-import { Holds } from "./holds.ts";
+import { savedHolds } from "./holds.ts";
 import type { SavedIdentity } from "./identity.ts";
 import { Leases } from "./leases.ts";
-import { Memory, savedDrain, savedPrefixes } from "./memory.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import { Memory, savedPrefixes } from "./memory.ts";
 import type { Parameters } from "./parameters.ts";
 import type { Saved } from "./ports.ts";
 import { Prefixes } from "./prefixes.ts";
@@ -40,7 +41,7 @@ export interface AgentParts {
   readonly prefixes: Prefixes;
   readonly dataPath: DataPathControl;
   readonly traffic: Traffic;
-  readonly holds: Holds;
+  readonly lifecycle: Lifecycle;
   readonly memory: Memory;
   readonly report: Report;
   readonly conditions: Conditions;
@@ -54,8 +55,8 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
   const desired = new Desired();
   const { unreadable } = desired.restore(saved.desired);
   const prefixes = new Prefixes(savedPrefixes(saved.facts));
-  const holds = new Holds(savedDrain(saved.facts));
-  holds.set("admin", desired.drain !== undefined);
+  const lifecycle = new Lifecycle(savedHolds(saved.facts), parameters.rebalance);
+  lifecycle.hold("admin", desired.drain !== undefined, now);
   return {
     parameters,
     version,
@@ -68,10 +69,16 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
     prefixes,
     dataPath: new DataPathControl(),
     traffic: new Traffic(),
-    holds,
-    memory: new Memory({ desired, prefixes, holds }),
+    lifecycle,
+    memory: new Memory({ desired, prefixes, holds: lifecycle.holds }),
     report,
     conditions: new Conditions(),
     clockWatch: new ClockWatch(),
   };
+}
+
+export function nextDeadlineOf(parts: AgentParts): number | undefined {
+  const { uplink, leases, enrolment, prefixes, dataPath, traffic, lifecycle, memory, clockWatch } = parts;
+  const timed = [uplink, leases, enrolment, prefixes, dataPath, traffic, lifecycle, memory, clockWatch];
+  return earliest(...timed.map((part) => part.nextDeadline()));
 }

@@ -2,7 +2,7 @@ import type { Core } from "../../protocol/core.ts";
 import type { LinkInput } from "../../protocol/link.ts";
 import { type Clock, earliest, type Instant } from "../../protocol/time.ts";
 import type { AgentEffect, AgentInput, Note } from "./agent-inputs.ts";
-import { type AgentOptions, type AgentParts, makeParts } from "./agent-parts.ts";
+import { type AgentOptions, type AgentParts, makeParts, nextDeadlineOf } from "./agent-parts.ts";
 import { Changes } from "./changes.ts";
 import type { DesiredUpdate } from "./desired.ts";
 import { dataPathPlan, instanceEntry, problems } from "./facts.ts";
@@ -48,20 +48,18 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { uplink, leases, enrolment, prefixes, dataPath, traffic, memory, clockWatch } = this.#parts;
-    const parts = [uplink, leases, enrolment, prefixes, dataPath, traffic, memory, clockWatch];
-    return earliest(...parts.map((part) => part.nextDeadline()), this.#conditionsDueAtMs);
+    return earliest(nextDeadlineOf(this.#parts), this.#conditionsDueAtMs);
   }
 
   #take(input: AgentInput, now: Instant): void {
-    const { enrolment, prefixes, dataPath, traffic, holds } = this.#parts;
+    const { enrolment, prefixes, dataPath, traffic, lifecycle } = this.#parts;
     switch (input.kind) {
       case "start":
         this.#restore(now);
         break;
       case "stop":
         this.#isStopped = true;
-        this.#link({ kind: "stop" }, now);
+        this.#bye(lifecycle.leavesBy, now);
         break;
       case "tick":
         this.#link({ kind: "tick" }, now);
@@ -105,7 +103,13 @@ export class Agent implements Core<AgentInput, AgentEffect> {
         prefixes.demand();
         break;
       case "hold":
-        holds.set(input.reason, input.isOn);
+        lifecycle.hold(input.reason, input.isOn, now, input.forMs);
+        break;
+      case "leave":
+        lifecycle.leave(input.forMs, now);
+        break;
+      case "noticesRead":
+        lifecycle.noticesRead(input.effectId, input.reading, now);
         break;
       case "reload":
         enrolment.reload(input.identity);
@@ -140,25 +144,39 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   #settle(now: Instant): void {
-    const { enrolment, prefixes, dataPath, traffic, memory, uplink } = this.#parts;
+    const { enrolment, prefixes, dataPath, traffic, lifecycle, memory, uplink } = this.#parts;
     if (prefixes.verified !== this.#verified) this.#rangesChanged(now);
     if (uplink.isRemoved !== this.#isRemoved) {
       this.#isRemoved = uplink.isRemoved;
       dataPath.touch();
     }
     this.#effects.push(...enrolment.next(now));
-    const mayDial = enrolment.proof !== undefined && !this.#isStopped;
+    this.#live(now);
+    const mayDial = enrolment.proof !== undefined && !this.#isStopped && !lifecycle.hasLeft;
     if (uplink.state.kind === "idle" && mayDial) this.#link({ kind: "start" }, now);
+    if (uplink.state.kind === "stopped" && enrolment.mayEnrolNow) this.#link({ kind: "retry" }, now);
     const reading = prefixes.next(now);
     if (reading !== undefined) this.#effects.push({ do: "readPrefixes", effectId: reading });
-    const write = memory.next(
-      now,
-      this.#effects.some((effect) => effect.do === "store"),
-    );
+    const isStoring = this.#effects.some((effect) => effect.do === "store");
+    const write = memory.next(now, isStoring);
     if (write !== undefined) this.#effects.push({ do: "store", part: { of: "memory", ...write } });
     if (memory.isDesiredOnDisk) this.#uplinkEffects(uplink.acknowledge(now), now);
     this.#effects.push(...dataPath.next(() => dataPathPlan(this.#parts), now), ...traffic.next(now));
     this.#tell(now);
+  }
+
+  /** Looks for notices, and says goodbye when it is time. */
+  #live(now: Instant): void {
+    const { lifecycle, desired } = this.#parts;
+    for (const effect of lifecycle.next(desired.sessions.size, now)) {
+      this.#effects.push(effect);
+      if (effect.do === "left") this.#bye(effect.reason, now);
+    }
+  }
+
+  /** Without a reason it comes back, and nothing is to move. */
+  #bye(goodbye: string | undefined, now: Instant): void {
+    this.#link({ kind: "stop", ...(goodbye === undefined ? {} : { goodbye }) }, now);
   }
 
   #configure(): void {
@@ -216,11 +234,10 @@ export class Agent implements Core<AgentInput, AgentEffect> {
           this.#effects.push(effect);
           break;
         case "challenged": {
-          const { dialId, challenge } = effect;
-          const plan = enrolment.proof;
+          const plan = enrolment.prove();
           // The password went away while the connection was opened: nothing to prove, nothing to say.
           if (plan === undefined) this.#link({ kind: "stop" }, now);
-          else this.#effects.push({ do: "prove", dialId, challenge, plan });
+          else this.#effects.push({ ...effect, do: "prove", plan });
           break;
         }
         case "enrolled":
@@ -231,6 +248,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
           this.#note({ is: "linkUp", name: effect.welcome.name, version: effect.welcome.version });
           break;
         case "down":
+          enrolment.refused(effect.why);
           this.#note({ is: "linkDown", why: effect.why });
           break;
         case "refused":
@@ -247,7 +265,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   }
 
   #desire(update: DesiredUpdate, now: Instant): void {
-    const { desired, holds, dataPath, uplink } = this.#parts;
+    const { desired, lifecycle, dataPath, uplink } = this.#parts;
     const result = desired.apply(update);
     if (result.is === "malformed") {
       this.#uplinkEffects(uplink.breach("protocol.malformed", result.where, now), now);
@@ -258,7 +276,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
       return;
     }
     if (result.unknown > 0) this.#note({ is: "ignored", entries: result.unknown });
-    holds.set("admin", desired.drain !== undefined);
+    lifecycle.hold("admin", desired.drain !== undefined, now);
     const { kinds } = result;
     if (kinds.has("connector") || kinds.has("resource")) dataPath.touch();
     if (kinds.has("connector") || kinds.has("pool")) {

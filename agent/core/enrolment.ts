@@ -44,6 +44,8 @@ export class Enrolment {
   };
   /** The controller refused the enrolled identity. */
   #isRejected = false;
+  /** What the last challenge was answered with. */
+  #provedAs: ProofPlan["as"] | undefined;
 
   constructor(saved: SavedIdentity, parameters: Pick<Parameters, "ip" | "gateway" | "otpFile">) {
     this.#identity = identityOf(saved);
@@ -66,6 +68,17 @@ export class Enrolment {
       return { as: "enrol", reading: this.#reading, facts: this.#facts };
     }
     return record.enrolment === undefined ? undefined : { as: "hello" };
+  }
+
+  /** The answer to a challenge. */
+  prove(): ProofPlan | undefined {
+    this.#provedAs = this.proof?.as;
+    return this.proof;
+  }
+
+  /** Who was refused as unknown has a password by now: perhaps one that was there all the time. */
+  get mayEnrolNow(): boolean {
+    return this.#provedAs === "hello" && this.proof?.as === "enrol";
   }
 
   /** Starts what is due. */
@@ -124,6 +137,7 @@ export class Enrolment {
     return enrolment.name === name ? [{ do: "removeOtp" }] : this.enrolled({ ...enrolment, name });
   }
 
+  /** In words, or by the code with which a link was closed. */
   refused(why: FailureCode): void {
     if (enrolAgainOn.has(why)) this.#isRejected = true;
   }

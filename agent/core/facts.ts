@@ -12,7 +12,7 @@ export function instanceStatus(parts: AgentParts): InstanceStatus {
   return statusOf({
     enrolled: parts.enrolment.record?.enrolment !== undefined,
     linkUp: parts.uplink.state.kind === "open",
-    holds: parts.holds.reasons,
+    holds: parts.lifecycle.holds.reasons,
     verifiedPools: verifiedPools(parts),
     dataPathInSync: parts.dataPath.isServing,
   });
@@ -61,7 +61,7 @@ export function instanceEntry(
 
 /** Everything that is wrong now, from whoever knows it. */
 export function problems(parts: AgentParts): Problem[] {
-  const { enrolment, prefixes, dataPath, traffic, clockWatch } = parts;
+  const { enrolment, prefixes, dataPath, traffic, lifecycle, clockWatch } = parts;
   return [
     ...linkProblem(parts),
     ...enrolment.problems(),
@@ -69,7 +69,7 @@ export function problems(parts: AgentParts): Problem[] {
     ...poolProblems(parts),
     ...dataPath.problems(),
     ...traffic.problems(),
-    ...drainProblem(parts),
+    ...lifecycle.problems(),
     ...clockWatch.problems(),
   ];
 }
@@ -90,9 +90,4 @@ function poolProblems({ desired, leases }: AgentParts): Problem[] {
   if (store !== undefined) problems.push({ code: store });
   if (lostTo !== undefined) problems.push({ code: "store.corrupt", facts: { kept: lostTo } });
   return problems;
-}
-
-function drainProblem({ holds }: AgentParts): Problem[] {
-  if (holds.reasons.size === 0) return [];
-  return [{ code: "instance.draining", facts: { reason: [...holds.reasons].join(" ") } }];
 }

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { DrainReason } from "../../protocol/specs.ts";
 import type { Instant } from "../../protocol/time.ts";
 import type { Desired } from "./desired.ts";
 import type { Holds } from "./holds.ts";
@@ -16,10 +15,6 @@ const SavedPrefixesShape = z.object({
 /** What the store held from before; a fact this version cannot read counts as not there. */
 export function savedPrefixes(facts: ReadonlyMap<string, unknown>): SavedPrefixes | undefined {
   return SavedPrefixesShape.safeParse(facts.get("prefixes")).data;
-}
-
-export function savedDrain(facts: ReadonlyMap<string, unknown>): DrainReason[] {
-  return z.array(DrainReason).safeParse(facts.get("drain")).data ?? [];
 }
 
 /** One write of the desired state and of facts. */

@@ -82,6 +82,11 @@ export function logLevel(raw: unknown): Checked<"debug" | "info" | "warn" | "err
   return { ok: false, problem: "is not a log level" };
 }
 
+export function onRebalance(raw: unknown): Checked<"show" | "drain"> {
+  if (raw === "show" || raw === "drain") return { ok: true, value: raw };
+  return { ok: false, problem: "is neither show nor drain" };
+}
+
 /** A number in the file, digits in the environment. */
 export function port(raw: unknown): Checked<number> {
   const value = typeof raw === "string" && /^\d{1,5}$/.test(raw) ? Number(raw) : raw;

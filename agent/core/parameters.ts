@@ -8,6 +8,7 @@ import {
   ipv4,
   logLevel,
   loopbackListener,
+  onRebalance,
   port,
   shown,
   typeName,
@@ -32,6 +33,8 @@ export interface Parameters {
   readonly publicAddress: string;
   /** How often the prefixes are read when nothing calls for it: a cron expression of five or six fields. */
   readonly prefixSchedule: string;
+  /** What a rebalance recommendation of AWS leads to. */
+  readonly rebalance: "show" | "drain";
 }
 
 /** One thing that is wrong, where, and what to write instead. */
@@ -89,6 +92,7 @@ export function readParameters(yamlValue: unknown, env: Environment): Parameters
     wireguardPort: read("wireguardPort"),
     publicAddress: read("publicAddress") ?? ip,
     prefixSchedule: read("prefixSchedule"),
+    rebalance: read("rebalance"),
   };
   const value = { controller, ip, gateway, ...rest };
   return problems.length === 0 && isComplete(value) ? { ok: true, value } : { ok: false, problems };
@@ -168,6 +172,14 @@ const fields: { readonly [Name in keyof Fields]: Field<Fields[Name]> } = {
     fallback: () => "* * * * *",
     fix: 'write a cron expression, like "*/5 * * * *"',
     check: cronExpression,
+  },
+  rebalance: {
+    variable: "CONNECTOR_REBALANCE",
+    required: false,
+    // AWS recommends it to many instances at once, and most of them go on for long.
+    fallback: () => "show",
+    fix: "write show, or drain",
+    check: onRebalance,
   },
 };
 

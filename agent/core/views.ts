@@ -17,7 +17,7 @@ export function viewsOf(parts: AgentParts, clock: Clock): AgentViews {
 }
 
 function statusView(parts: AgentParts, now: Instant): StatusView {
-  const { parameters, enrolment, uplink, desired, holds, conditions, prefixes } = parts;
+  const { parameters, enrolment, uplink, desired, lifecycle, conditions, prefixes } = parts;
   const { record } = enrolment;
   const readAtMs = prefixes.observed?.readAtMs;
   return {
@@ -33,7 +33,7 @@ function statusView(parts: AgentParts, now: Instant): StatusView {
     activeAgents: parts.traffic.activeAgents,
     sessions: desired.sessions.size,
     pools: poolViews(parts),
-    drain: [...holds.reasons],
+    ...lifecycle.view(now),
     conditions: conditions.shown(now),
     ...(readAtMs === undefined ? {} : { prefixesReadAtMs: readAtMs }),
     version: parts.version,

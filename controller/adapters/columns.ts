@@ -1,4 +1,4 @@
-import type { SessionPlace, TableName, Tables } from "../core/rows.ts";
+import type { Leaving, SessionPlace, TableName, Tables } from "../core/rows.ts";
 
 /** How rows stand in tables: one column per field, nested values as JSON text. */
 
@@ -24,12 +24,19 @@ export const mappings: { readonly [Table in TableName]: Mapping<Tables[Table]> }
   session: {
     table: "session",
     key: "id",
-    toColumns: ({ id, device, epoch, place }) => ({ id, device, epoch, ...placeColumns(place) }),
+    toColumns: ({ id, device, epoch, place, leaving }) => ({
+      id,
+      device,
+      epoch,
+      ...placeColumns(place),
+      leaving: leaving === null ? null : JSON.stringify(leaving),
+    }),
     fromColumns: (columns) => ({
       id: String(columns.id),
       device: String(columns.device),
       epoch: Number(columns.epoch),
       place: placeOf(columns),
+      leaving: leavingOf(columns.leaving),
     }),
   },
 };
@@ -92,6 +99,12 @@ function placeOf(columns: Columns): SessionPlace {
   const place = { instance: String(columns.instance), pool: String(columns.pool) };
   if (columns.state === "placed") return { is: "placed", ...place };
   return { is: "attached", ...place, ipv4: text(columns.ipv4), ipv6: text(columns.ipv6) };
+}
+
+function leavingOf(column: Column | undefined): Leaving | null {
+  if (typeof column !== "string") return null;
+  const { epoch, instance, pool, ipv4, ipv6, untilMs } = JSON.parse(column) as Leaving;
+  return { epoch, instance, pool, ipv4, ipv6, untilMs };
 }
 
 function text(value: Column | undefined): string | undefined {

@@ -51,6 +51,9 @@ const migrations: readonly string[] = [
   ALTER TABLE connector ADD COLUMN networks TEXT NOT NULL DEFAULT '[]';
   ALTER TABLE instance ADD COLUMN vpc_cidrs TEXT NOT NULL DEFAULT '[]';
   `,
+  `
+  ALTER TABLE session ADD COLUMN leaving TEXT;
+  `,
 ];
 
 export const schemaVersion = migrations.length;

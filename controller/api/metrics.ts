@@ -37,7 +37,9 @@ function makeGauges(registry: Registry) {
   return {
     links: gauge("links", "Open links, by kind of peer; a stranger has not proven yet who it is", ["peer"]),
     instances: gauge("instances", "Instances by status", ["status"]),
-    sessions: gauge("sessions", "Sessions by state", ["state"]),
+    sessions: gauge("sessions", "Sessions by state; those that leave an instance also count in theirs", [
+      "state",
+    ]),
     connectors: gauge("connectors", "Connectors"),
     devices: gauge("devices", "Devices that have joined"),
     queued: gauge("queued_decisions", "Decisions that wait for the store"),
@@ -66,16 +68,19 @@ function makeTotals(registry: Registry) {
     commands: counter("commands", "Administrators' commands carried out"),
     unknownMessages: counter("unknown_messages", "Frames of a type that this version does not know"),
     storeFailures: counter("store_failures", "Commits that failed"),
+    moved: counter("sessions_moved", "Sessions moved off an instance, by reason", ["reason"]),
     refused: counter("refused", "Links and requests refused, by failure code", ["code"]),
   };
 }
 
 /** The core counts; a counter is set to what it has counted. */
-function readTotals({ refused, ...plain }: Totals, facts: MetricsFacts["totals"]): void {
+function readTotals({ moved, refused, ...plain }: Totals, facts: MetricsFacts["totals"]): void {
   for (const [name, counter] of Object.entries(plain)) {
     counter.reset();
     counter.inc(facts[name as keyof typeof plain]);
   }
+  moved.reset();
+  for (const [reason, count] of Object.entries(facts.moved)) moved.inc({ reason }, count);
   refused.reset();
   for (const [code, count] of Object.entries(facts.refused)) refused.inc({ code }, count);
 }

@@ -5,11 +5,16 @@ import { z } from "zod";
 import type { LogLevel } from "../../protocol/node/log.ts";
 import type { Problem } from "../api/problem.ts";
 import { problemsOf } from "../api/validation.ts";
-import { type CoreSettings, coreDefaults, heartbeatBoundsMs } from "../core/settings.ts";
+import { type CoreSettings, coreDefaults, failoverBounds, heartbeatBoundsMs } from "../core/settings.ts";
 import { stateDirProblem } from "./state-dir.ts";
 
 const path = z.string().min(1).max(4096);
 const heartbeat = z.int().min(heartbeatBoundsMs.min).max(heartbeatBoundsMs.max);
+
+function bounded(field: keyof typeof failoverBounds) {
+  const { min, max } = failoverBounds[field];
+  return z.int().min(min).max(max).default(coreDefaults[field]);
+}
 
 /** `controller.yaml`. Command-line options of the same meaning win. */
 const ConfigFile = z.strictObject({
@@ -25,6 +30,12 @@ const ConfigFile = z.strictObject({
   agentHeartbeatMs: heartbeat.default(coreDefaults.heartbeatMs.agent),
   deviceHeartbeatMs: heartbeat.default(coreDefaults.heartbeatMs.device),
   settleMs: z.int().min(0).max(600_000).default(coreDefaults.settleMs),
+  linkGraceMs: bounded("linkGraceMs"),
+  returnGraceMs: bounded("returnGraceMs"),
+  witnessesMin: bounded("witnessesMin"),
+  pathGraceMs: bounded("pathGraceMs"),
+  holdDownMs: bounded("holdDownMs"),
+  drainDeadlineMs: bounded("drainDeadlineMs"),
 });
 type Fields = z.input<typeof ConfigFile>;
 
@@ -37,7 +48,7 @@ export interface ServeConfig {
   /** The folder of AWS's certificates, one `REGION.pem` each. */
   readonly awsCertificates: string;
   readonly logLevel: LogLevel;
-  readonly settings: Pick<CoreSettings, "heartbeatMs" | "settleMs">;
+  readonly settings: Pick<CoreSettings, "heartbeatMs" | "settleMs" | keyof typeof failoverBounds>;
 }
 
 /** Texts and numbers as they were given; `readServeConfig` judges them. */
@@ -78,7 +89,9 @@ export function readServeConfig({ config, ...flags }: ServeFlags): ConfigOutcome
   checkFolder(awsCertificates, problems);
   if (problems.length > 0) return { ok: false, problems };
   const { agentHeartbeatMs: agent, deviceHeartbeatMs: device, settleMs } = parsed.data;
-  const settings = { heartbeatMs: { agent, device }, settleMs };
+  const { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs, drainDeadlineMs } = parsed.data;
+  const failover = { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs, drainDeadlineMs };
+  const settings = { heartbeatMs: { agent, device }, settleMs, ...failover };
   return { ok: true, value: { host, port, stateDir, tls, awsCertificates, logLevel, settings } };
 }
 

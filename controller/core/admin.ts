@@ -9,6 +9,7 @@ import {
   ResourceSpec,
 } from "../../protocol/specs.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
+import type { MoveReason } from "./judgement.ts";
 import type {
   AuditEntry,
   ConnectorView,
@@ -210,7 +211,8 @@ export interface AdminPort {
 export interface MetricsFacts {
   readonly links: { readonly agents: number; readonly devices: number; readonly strangers: number };
   readonly instances: Readonly<Record<InstanceStatus, number>>;
-  readonly sessions: Readonly<Record<SessionState, number>>;
+  /** `leaving`: also still served where they were. */
+  readonly sessions: Readonly<Record<SessionState | "leaving", number>>;
   readonly connectors: number;
   readonly devices: number;
   /** Decisions that wait for the store. */
@@ -218,6 +220,8 @@ export interface MetricsFacts {
   /** Since the start. */
   readonly totals: {
     readonly placements: number;
+    /** Sessions moved because of evidence about their instance, by reason. */
+    readonly moved: Readonly<Record<MoveReason, number>>;
     readonly enrolments: number;
     readonly joins: number;
     readonly commands: number;

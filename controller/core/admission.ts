@@ -92,11 +92,13 @@ function welcome(
   switch (role) {
     case "agent":
       peers.open(peer, { role, id: row.id, silentMs }, instanceSource(model, row.id));
+      world.judge.back(row.id, peers.counts().agents === 1, fleet.instance(row.id)?.lostAtMs, now);
       fleet.instanceLinked(row.id, link, now);
       break;
     case "device":
       peers.open(peer, { role, id: row.id, silentMs }, deviceSource(model, row.id));
-      fleet.deviceLinked(row.id, link, address);
+      fleet.deviceLinked(row.id, link, address, now);
+      world.judge.hear(row.id, now);
       break;
   }
   tell(world, "link up", { [role]: row.id, name: row.name, address });

@@ -9,13 +9,16 @@ export function applied(world: World, change: Change): void {
       if ("remove" in change) {
         cutOff(world, "agent", change.remove);
         world.fleet.instanceForgotten(change.remove);
-      }
+        world.judge.forget(change.remove);
+      } else world.judge.look(change.put.id);
       world.placer.wake(world.now);
       break;
     case "device":
       if ("remove" in change) {
         cutOff(world, "device", change.remove);
         world.fleet.deviceForgotten(change.remove);
+        world.judge.hear(change.remove, world.now);
+        world.judge.lone.forget(change.remove);
       }
       break;
     case "connector":

@@ -6,7 +6,9 @@ import { admit } from "./admission.ts";
 import { applied } from "./applied.ts";
 import { decideCommand } from "./decide.ts";
 import type { ControllerEffect, ControllerInput } from "./effects.ts";
+import { countMoves, judgeInstances } from "./evidence.ts";
 import { Fleet } from "./fleet.ts";
+import { Judge } from "./judge.ts";
 import { connected, cut, disconnected, flush, received, sweep, verified } from "./links.ts";
 import { metricsFacts } from "./metrics-facts.ts";
 import { Model } from "./model.ts";
@@ -44,6 +46,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       for (const row of saved[table]) model.apply({ table, put: row } as Change);
     }
     const fleet = new Fleet();
+    const judge = new Judge(model, fleet, settings, now);
     this.#world = {
       controllerId: saved.controllerId,
       settings,
@@ -51,7 +54,8 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       model,
       fleet,
       peers: new Peers(),
-      placer: new Placer(model, fleet, makers.id, settings, now),
+      judge,
+      placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
         jobsMax: settings.jobsMax,
         store: (plan) => this.#store(plan),
@@ -63,7 +67,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       newEffectId: () => ++this.#effectIds,
     };
     this.#sweepMs = sweepMsOf(settings);
-    this.#views = new Views(model, fleet, () => this.#world.now);
+    this.#views = new Views({ model, fleet, judge }, () => this.#world.now);
   }
 
   get tokensRevision(): number {
@@ -88,6 +92,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   handle(input: ControllerInput, now: Instant): readonly ControllerEffect[] {
     this.#world.now = now;
     this.#take(input);
+    judgeInstances(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
     flush(this.#world);
@@ -97,7 +102,12 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    return earliest(this.#sweepAtMs, this.#isPassQueued ? undefined : this.#world.placer.nextDeadline());
+    const { judge, placer, now } = this.#world;
+    return earliest(
+      this.#sweepAtMs,
+      judge.nextDeadline(now),
+      this.#isPassQueued ? undefined : placer.nextDeadline(),
+    );
   }
 
   #take(input: ControllerInput): void {
@@ -207,13 +217,14 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     pipeline.add({
       decide: () => {
         pass = placer.pass(this.#world.now);
-        const { changes, placed, foreign } = pass;
-        this.#pass = { changes, audit: [] };
+        const { changes, audit, placed, moves, foreign } = pass;
+        this.#pass = { changes, audit };
         for (const { instance, session, addresses } of foreign)
           this.#tellForeign(instance, session, addresses);
         const done = () => {
           this.#isPassQueued = false;
           totals.placements += placed;
+          countMoves(this.#world, moves);
           this.#decideSessions();
         };
         return success({ plan: this.#pass, done });
@@ -239,16 +250,20 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   #apply(plan: Plan): void {
-    const { model, peers, placer } = this.#world;
+    const { model, peers, placer, judge, now } = this.#world;
     const isPass = plan === this.#pass;
     for (const change of plan.changes) {
       const session = change.table === "session" && "remove" in change && model.sessions.get(change.remove);
       publish(change, model, peers);
       if (session) {
         placer.forget(session.id, session.device);
+        judge.hear(session.device, now);
         if (!isPass) placer.look(session.device);
       } else if (change.table === "session") {
-        if (!isPass && "put" in change) placer.look(change.put.device);
+        if (!("put" in change)) continue;
+        judge.hear(change.put.device, now);
+        placer.stored(change.put, now);
+        if (!isPass) placer.look(change.put.device);
       } else applied(this.#world, change);
     }
   }

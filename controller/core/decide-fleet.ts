@@ -1,6 +1,6 @@
 import { type Result, success } from "../../protocol/failures.ts";
 import { auditOf, type DecideContext, type Deciders, type Decision, notFound } from "./decision.ts";
-import { isInRanges } from "./grants.ts";
+import { isInPool, isInRanges } from "./grants.ts";
 import type { Model } from "./model.ts";
 import { checkPools } from "./pools.ts";
 import { type Change, type InstanceRow, put, remove, type SessionRow } from "./rows.ts";
@@ -24,8 +24,12 @@ export const fleetDeciders: Deciders<
     if (!checked.ok) return checked;
     // The address goes with the range: the next instance to get the range may grant it.
     const homeless = sessionsOn(before, model).filter(({ place }) => !isInRanges(place, checked.value));
+    const left = leavingFrom(before, model).filter(
+      ({ leaving }) => leaving !== null && !isInPool(leaving, checked.value, leaving.pool),
+    );
     const after = { ...before, pools: checked.value };
-    return changed("instance.pools.set", before, after, context, homeless.map(sentAway));
+    const consequences = [...homeless.map(sentAway), ...left.map(letGo)];
+    return changed("instance.pools.set", before, after, context, consequences);
   },
 
   "instance.drain": ({ instance }, context) => {
@@ -46,7 +50,8 @@ export const fleetDeciders: Deciders<
     const row = model.instanceByName.get(instance);
     const view = views.instance(instance);
     if (row === undefined || view === undefined) return notFound("instance", instance);
-    const changes = [remove("instance", row.id), ...sessionsOn(row, model).map(sentAway)];
+    const sessions = [...sessionsOn(row, model).map(sentAway), ...leavingFrom(row, model).map(letGo)];
+    const changes = [remove("instance", row.id), ...sessions];
     const audit = [auditOf(context, "instance.remove", `instance/${instance}`, row, null)];
     return success({ plan: { changes, audit }, answer: () => view });
   },
@@ -76,10 +81,20 @@ function sessionsOn({ id }: InstanceRow, model: Model): SessionRow[] {
   return [...model.sessionsOn(id)].flatMap((session) => model.sessions.get(session) ?? []);
 }
 
+function leavingFrom({ id }: InstanceRow, model: Model): SessionRow[] {
+  return [...model.leavingFrom(id)].flatMap((session) => model.sessions.get(session) ?? []);
+}
+
 /** The next pass finds it another place. */
 function sentAway(session: SessionRow): Change {
   const place = { is: "waiting", code: "placement.no-instance" } as const;
-  return put("session", { ...session, epoch: session.epoch + 1, place });
+  const leaving = session.leaving && { ...session.leaving, untilMs: null };
+  return put("session", { ...session, epoch: session.epoch + 1, place, leaving });
+}
+
+/** What it leaves is no more. */
+function letGo(session: SessionRow): Change {
+  return put("session", { ...session, leaving: null });
 }
 
 function changed(

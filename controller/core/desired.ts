@@ -4,7 +4,7 @@ import { type Attachment, splitKey, stateKey } from "../../protocol/state.ts";
 import type { StateSource } from "../../protocol/sync.ts";
 import { internetPathMtu } from "../../protocol/tunnel.ts";
 import { type Model, servesPool } from "./model.ts";
-import type { ConnectorRow, InstanceRow, SessionRow } from "./rows.ts";
+import type { ConnectorRow, InstanceRow, Leaving, SessionRow } from "./rows.ts";
 
 /** What an instance or a device should be, read from the model at the moment a frame is built: there is no copy. */
 
@@ -21,6 +21,7 @@ export function instanceSource(model: Model, id: string): StateSource {
       for (const { pool } of connector?.groups ?? []) if (servesPool(row, pool)) yield stateKey("pool", pool);
       for (const { name } of connector?.resources ?? []) yield stateKey("resource", name);
       for (const session of model.sessionsOn(id)) yield stateKey("session", session);
+      for (const session of model.leavingFrom(id)) yield stateKey("session", session);
     },
     get(key) {
       const row = model.instances.get(id);
@@ -60,16 +61,24 @@ function instanceEntry(
 }
 
 function sessionSpec(model: Model, instance: string, session: SessionRow): SessionSpec | undefined {
-  const { place, epoch } = session;
+  const { place, epoch, leaving } = session;
   const device = model.devices.get(session.device);
-  if (device === undefined || place.is === "waiting" || place.instance !== instance) return undefined;
-  const { user, wireguardKey } = device;
-  const spec = { epoch, device: device.id, user, pool: place.pool, wireguardKey };
+  if (device === undefined) return undefined;
+  const { id, user, wireguardKey } = device;
+  if (leaving?.instance === instance) {
+    const granted = addresses(leaving.ipv4, leaving.ipv6);
+    return { epoch: leaving.epoch, device: id, user, pool: leaving.pool, wireguardKey, granted };
+  }
+  if (place.is === "waiting" || place.instance !== instance) return undefined;
+  const spec = { epoch, device: id, user, pool: place.pool, wireguardKey };
   if (place.is === "placed") return spec;
   return { ...spec, granted: addresses(place.ipv4, place.ipv6) };
 }
 
-/** A device is told where it is attached only when the instance has granted it; before that it is told nothing. */
+/**
+ * A device is told where it is attached only when the instance has granted it. Before that it is told what it leaves, if
+ * that still serves it, or nothing, and then goes on with what it holds.
+ */
 export function deviceSource(model: Model, id: string): StateSource {
   return {
     keys: () => ["attachment"],
@@ -81,30 +90,33 @@ function attachment(model: Model, id: string): Attachment | undefined {
   const session = model.sessionByDevice.get(id);
   const group = model.devices.get(id)?.group;
   if (session === undefined || group === undefined) return undefined;
-  const { place } = session;
-  switch (place.is) {
-    case "waiting":
-      return { state: "waiting", code: place.code };
-    case "placed":
-      return undefined;
-    case "attached": {
-      const instance = model.instances.get(place.instance);
-      const connector = instance && model.connectors.get(instance.connector);
-      if (instance === undefined || connector === undefined || instance.endpoint === null) return undefined;
-      return {
-        state: "attached",
-        session: session.id,
-        epoch: session.epoch,
-        instance: instance.name,
-        endpoint: instance.endpoint,
-        wireguardKey: instance.wireguardKey,
-        ...addresses(place.ipv4, place.ipv6),
-        dns: connector.dns,
-        mtu,
-        ...reachable(connector, group, instance),
-      };
-    }
-  }
+  const { place, leaving, epoch } = session;
+  if (place.is === "attached") return attached(model, session.id, group, { ...place, epoch });
+  if (leaving !== null) return attached(model, session.id, group, leaving);
+  return place.is === "waiting" ? { state: "waiting", code: place.code } : undefined;
+}
+
+function attached(
+  model: Model,
+  session: string,
+  group: string,
+  at: Pick<Leaving, "instance" | "epoch" | "ipv4" | "ipv6">,
+): Attachment | undefined {
+  const instance = model.instances.get(at.instance);
+  const connector = instance && model.connectors.get(instance.connector);
+  if (instance === undefined || connector === undefined || instance.endpoint === null) return undefined;
+  return {
+    state: "attached",
+    session,
+    epoch: at.epoch,
+    instance: instance.name,
+    endpoint: instance.endpoint,
+    wireguardKey: instance.wireguardKey,
+    ...addresses(at.ipv4, at.ipv6),
+    dns: connector.dns,
+    mtu,
+    ...reachable(connector, group, instance),
+  };
 }
 
 interface Reachable {

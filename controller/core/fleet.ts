@@ -12,6 +12,10 @@ type DeviceReported<Kind extends keyof DeviceObserved> = z.infer<DeviceObserved[
 export interface InstanceFacts {
   link: { readonly id: LinkId; readonly since: Instant } | undefined;
   heard: Instant | undefined;
+  /** When its link was lost, on the monotonic clock; undefined while it has one. */
+  lostAtMs: number | undefined;
+  /** It said that it leaves, and why; until it is back. */
+  goodbye: string | undefined;
   /** The last report, kept while the link is down so that there is something to show. */
   report: Reported<"instance"> | undefined;
   /** BOUNDED: `poolsMax` */
@@ -27,6 +31,8 @@ export interface InstanceFacts {
 
 export interface DeviceFacts {
   link: LinkId | undefined;
+  /** When its last link came up, on the monotonic clock. */
+  linkedAtMs: number;
   heard: Instant | undefined;
   address: string | undefined;
   report: DeviceReported<"device"> | undefined;
@@ -55,6 +61,8 @@ export class Fleet {
     const facts = this.#instances.get(id) ?? {
       link: undefined,
       heard: undefined,
+      lostAtMs: undefined,
+      goodbye: undefined,
       report: undefined,
       pools: new Map(),
       prefixes: undefined,
@@ -64,6 +72,8 @@ export class Fleet {
     };
     this.#instances.set(id, facts);
     facts.link = { id: link, since: now };
+    facts.lostAtMs = undefined;
+    facts.goodbye = undefined;
     // What it said on an earlier link no longer counts: it says everything anew.
     facts.report = undefined;
     facts.pools.clear();
@@ -72,13 +82,14 @@ export class Fleet {
     facts.revision += 1;
   }
 
-  deviceLinked(id: string, link: LinkId, address: string): void {
+  deviceLinked(id: string, link: LinkId, address: string, { monotonicMs: linkedAtMs }: Instant): void {
     const facts = this.#devices.get(id);
     if (facts === undefined) {
       const nothing = { heard: undefined, report: undefined, held: undefined, path: undefined };
-      this.#devices.set(id, { ...nothing, link, address });
+      this.#devices.set(id, { ...nothing, link, linkedAtMs, address });
     } else {
       facts.link = link;
+      facts.linkedAtMs = linkedAtMs;
       facts.address = address;
       facts.report = undefined;
       facts.held = undefined;
@@ -86,12 +97,18 @@ export class Fleet {
     }
   }
 
-  instanceLost(id: string, heard: Instant): void {
+  instanceLost(id: string, heard: Instant, now: Instant): void {
     const facts = this.#instances.get(id);
     if (facts === undefined) return;
     facts.link = undefined;
+    facts.lostAtMs = now.monotonicMs;
     facts.heard = heard;
     facts.revision += 1;
+  }
+
+  instanceLeaves(id: string, reason: string): void {
+    const facts = this.#instances.get(id);
+    if (facts !== undefined) facts.goodbye = reason;
   }
 
   deviceLost(id: string, heard: Instant): void {

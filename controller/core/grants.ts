@@ -46,7 +46,8 @@ export function isInRanges(place: SessionPlace, pools: Readonly<Record<string, P
   return place.is !== "attached" || isInPool(place, pools, place.pool);
 }
 
-function isInPool(
+/** Whether addresses are of a pool's ranges. */
+export function isInPool(
   { ipv4, ipv6 }: Addresses,
   pools: Readonly<Record<string, PoolRanges>> | undefined,
   pool: string,

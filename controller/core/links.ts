@@ -181,6 +181,10 @@ function converse(world: World, peer: OpenPeer, message: ClientMessage): void {
       world.peers.stir(peer);
       return;
     case "goodbye":
+      if (peer.state.role === "agent") {
+        world.fleet.instanceLeaves(peer.state.id, message.reason);
+        world.judge.look(peer.state.id);
+      }
       world.emit({
         do: "tell",
         level: "info",
@@ -220,11 +224,14 @@ function lost(world: World, peer: Peer): void {
   switch (state.role) {
     case "agent":
       // A newer link of the same instance may be up already.
-      if (world.fleet.instance(state.id)?.link?.id === link) world.fleet.instanceLost(state.id, heard);
+      if (world.fleet.instance(state.id)?.link?.id === link)
+        world.fleet.instanceLost(state.id, heard, world.now);
+      world.judge.look(state.id);
       world.placer.wake(world.now);
       return;
     case "device":
       if (world.fleet.device(state.id)?.link === link) world.fleet.deviceLost(state.id, heard);
+      world.judge.hear(state.id, world.now);
       world.placer.look(state.id);
       return;
   }

@@ -19,6 +19,6 @@ export function metricsFacts({ model, fleet, peers, pipeline, totals }: World): 
     connectors: model.connectors.size,
     devices: model.devices.size,
     queued: pipeline.length,
-    totals: { ...totals, refused: { ...totals.refused } },
+    totals: { ...totals, moved: { ...totals.moved }, refused: { ...totals.refused } },
   };
 }

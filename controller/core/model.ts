@@ -6,6 +6,7 @@ import type {
   DeviceRow,
   GroupRow,
   InstanceRow,
+  Leaving,
   OtpRow,
   SessionRow,
   Tables,
@@ -49,11 +50,12 @@ export class Model {
   readonly #instancesOf = new Map<string, Set<string>>();
   readonly #devicesOf = new Map<string, Set<string>>();
   readonly #sessionsOn = new Map<string, Set<string>>();
+  readonly #leavingFrom = new Map<string, Set<string>>();
   /** By instance, the session that holds an address of it. */
   readonly #holders = new Map<string, Map<string, string>>();
   /** Sessions placed but not yet granted, by instance and pool: addresses that are as good as taken. */
   readonly #inFlight = new Map<string, number>();
-  readonly #states = { waiting: 0, placed: 0, attached: 0 };
+  readonly #states = { waiting: 0, placed: 0, attached: 0, leaving: 0 };
 
   apply(change: Change): void {
     switch (change.table) {
@@ -102,7 +104,12 @@ export class Model {
     return this.#sessionsOn.get(instance) ?? none;
   }
 
-  /** The session that is attached to an instance with this address. */
+  /** The ids of the sessions that an instance still serves though they have or seek a place elsewhere: no load of it. */
+  leavingFrom(instance: string): ReadonlySet<string> {
+    return this.#leavingFrom.get(instance) ?? none;
+  }
+
+  /** The session that has this address of an instance, also one that leaves it. */
   holderOf(instance: string, address: string): string | undefined {
     return this.#holders.get(instance)?.get(address);
   }
@@ -111,7 +118,8 @@ export class Model {
     return this.#inFlight.get(`${instance}/${pool}`) ?? 0;
   }
 
-  sessionCounts(): Readonly<Record<"waiting" | "placed" | "attached", number>> {
+  /** `leaving` are counted in their state, too. */
+  sessionCounts(): Readonly<Record<"waiting" | "placed" | "attached" | "leaving", number>> {
     return { ...this.#states };
   }
 
@@ -159,20 +167,36 @@ export class Model {
     if ("put" in change) this.#count(change.put, 1);
   }
 
-  #count({ id, place }: SessionRow, by: 1 | -1): void {
+  #count(session: SessionRow, by: 1 | -1): void {
+    const { id, place, leaving } = session;
     this.#states[place.is] += by;
+    if (leaving !== null) this.#countLeaving(id, leaving, by);
     if (place.is === "waiting") return;
     if (by > 0) enter(this.#sessionsOn, place.instance, id);
     else leave(this.#sessionsOn, place.instance, id);
     if (place.is === "attached") {
-      for (const address of [place.ipv4, place.ipv6])
-        if (address !== undefined) this.#hold(place.instance, address, id, by);
+      this.#holdAll(place, id, by);
       return;
     }
     const key = `${place.instance}/${place.pool}`;
     const count = (this.#inFlight.get(key) ?? 0) + by;
     if (count > 0) this.#inFlight.set(key, count);
     else this.#inFlight.delete(key);
+  }
+
+  #countLeaving(id: string, leaving: Leaving, by: 1 | -1): void {
+    this.#states.leaving += by;
+    if (by > 0) enter(this.#leavingFrom, leaving.instance, id);
+    else leave(this.#leavingFrom, leaving.instance, id);
+    this.#holdAll(leaving, id, by);
+  }
+
+  #holdAll(
+    { instance, ipv4, ipv6 }: Pick<Leaving, "instance" | "ipv4" | "ipv6">,
+    id: string,
+    by: 1 | -1,
+  ): void {
+    for (const address of [ipv4, ipv6]) if (address !== undefined) this.#hold(instance, address, id, by);
   }
 
   #hold(instance: string, address: string, session: string, by: 1 | -1): void {

@@ -86,15 +86,20 @@ function observeAgent(
     }
   }
   keepReported(world, id);
+  world.judge.look(id);
   world.placer.wake(world.now);
 }
 
 /** Only the instance that holds the session, and only about the epoch it has, is believed. */
 function observeOutcome(world: World, instance: string, id: string, outcome: SessionOutcome): void {
   const session = world.model.sessions.get(id);
-  if (session === undefined || session.place.is === "waiting") return;
-  if (session.place.instance !== instance || session.epoch !== outcome.epoch) return;
-  const { place } = session;
+  if (session === undefined) return;
+  const { place, leaving } = session;
+  if (leaving?.instance === instance && leaving.epoch === outcome.epoch) {
+    if (outcome.outcome !== "granted") world.placer.heard(session, outcome);
+    return;
+  }
+  if (place.is === "waiting" || place.instance !== instance || session.epoch !== outcome.epoch) return;
   const isKnown =
     outcome.outcome === "granted" &&
     place.is === "attached" &&
@@ -167,5 +172,6 @@ function observeDevice(
         break;
     }
   }
+  world.judge.hear(id, world.now);
   world.placer.look(id);
 }

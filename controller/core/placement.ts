@@ -39,13 +39,15 @@ export class Placement {
   readonly #model: Model;
   readonly #fleet: Fleet;
   readonly #groups = new Map<string, Group>();
+  readonly #isOpen: (instance: string) => boolean;
   #turn: number;
 
-  /** `turn` rotates: among equals, the next one is taken. */
-  constructor(model: Model, fleet: Fleet, turn: number) {
+  /** `turn` rotates: among equals, the next one is taken. `isOpen`: nothing speaks against an instance. */
+  constructor(model: Model, fleet: Fleet, turn: number, isOpen: (instance: string) => boolean = () => true) {
     this.#model = model;
     this.#fleet = fleet;
     this.#turn = turn;
+    this.#isOpen = isOpen;
   }
 
   /** A place for a session of the group, which is taken by this call; or why there is none. */
@@ -116,7 +118,7 @@ export class Placement {
   #candidate(row: InstanceRow): Candidate | undefined {
     const facts = this.#fleet.instance(row.id);
     const isActive = facts?.link !== undefined && facts.report?.status === "Active";
-    if (!isActive || row.drainSinceMs !== null) return undefined;
+    if (!isActive || row.drainSinceMs !== null || !this.#isOpen(row.id)) return undefined;
     const shares = new Map<string, Share>();
     const candidate = { id: row.id, load: this.#model.sessionsOn(row.id).size, shares };
     for (const [pool, counts] of facts.pools) {

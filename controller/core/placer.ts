@@ -1,28 +1,27 @@
 import type { SessionOutcome } from "../../protocol/state.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
+import { type Believed, believe, type ForeignGrant } from "./believed.ts";
 import type { Fleet } from "./fleet.ts";
-import { Grants } from "./grants.ts";
+import { Handovers } from "./handovers.ts";
+import type { Judge } from "./judge.ts";
+import { reasonOf } from "./judgement.ts";
 import type { Model } from "./model.ts";
+import { auditOfMoves, type Move } from "./moves.ts";
 import { Placement } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
-import { type Change, put, remove, type SessionRow } from "./rows.ts";
+import { type AuditDraft, type Change, put, remove, type SessionRow } from "./rows.ts";
 import { nextSession } from "./session-next.ts";
 import type { CoreSettings } from "./settings.ts";
 
 /** What one pass over the sessions looked at, given back when it could not be stored. */
 export interface Pass {
   readonly changes: readonly Change[];
+  readonly audit: readonly AuditDraft[];
   readonly devices: ReadonlySet<string>;
   readonly outcomes: ReadonlyMap<string, SessionOutcome>;
   readonly placed: number;
-  /** What instances granted and may not. */
+  readonly moves: readonly Move[];
   readonly foreign: readonly ForeignGrant[];
-}
-
-export interface ForeignGrant {
-  readonly instance: string;
-  readonly session: string;
-  readonly addresses: string;
 }
 
 /**
@@ -32,29 +31,36 @@ export interface ForeignGrant {
 export class Placer {
   readonly #model: Model;
   readonly #fleet: Fleet;
+  readonly #judge: Judge;
   readonly #newId: () => string;
   readonly #settings: CoreSettings;
   /** Devices whose session must be looked at. BOUNDED: devices. */
   #devices = new Set<string>();
   /** What instances said about sessions and is not stored yet; the last word counts. BOUNDED: sessions. */
   #outcomes = new Map<string, SessionOutcome>();
-  /** Devices that wait for a place. BOUNDED: devices. */
+  /** Devices that wait for a place, or for a better one. BOUNDED: devices. */
   readonly #waiting = new Set<string>();
   readonly #refusals: Refusals;
-  readonly #settleAtMs: number;
+  readonly #handovers = new Handovers();
   #wakeAtMs: number | undefined;
   #notBeforeMs = 0;
   #turn = 0;
 
-  constructor(model: Model, fleet: Fleet, newId: () => string, settings: CoreSettings, now: Instant) {
+  constructor(
+    { model, fleet, judge }: { model: Model; fleet: Fleet; judge: Judge },
+    newId: () => string,
+    settings: CoreSettings,
+    now: Instant,
+  ) {
     this.#model = model;
     this.#fleet = fleet;
+    this.#judge = judge;
     this.#refusals = new Refusals(fleet);
     this.#newId = newId;
     this.#settings = settings;
-    this.#settleAtMs = now.monotonicMs + settings.settleMs;
-    for (const { place, device } of model.sessions.values()) {
-      if (place.is === "waiting") this.#waiting.add(device);
+    for (const session of model.sessions.values()) {
+      if (session.place.is === "waiting") this.#waiting.add(session.device);
+      this.#handovers.follow(session, now, settings.drainDeadlineMs);
     }
   }
 
@@ -63,9 +69,28 @@ export class Placer {
     this.#devices.add(device);
   }
 
+  /** There is another verdict about this instance: all its sessions are looked at. */
+  lookAt(instance: string): void {
+    for (const ids of [this.#model.sessionsOn(instance), this.#model.leavingFrom(instance)]) {
+      for (const id of ids) {
+        const device = this.#model.sessions.get(id)?.device;
+        if (device !== undefined) this.#devices.add(device);
+      }
+    }
+  }
+
   heard(session: SessionRow, outcome: SessionOutcome): void {
-    this.#outcomes.set(session.id, outcome);
+    if (session.epoch !== outcome.epoch) this.#handovers.ended(session, outcome.epoch);
+    else this.#outcomes.set(session.id, outcome);
     this.#devices.add(session.device);
+  }
+
+  /** A session's row was stored. */
+  stored(session: SessionRow, now: Instant): void {
+    this.#handovers.follow(session, now, this.#settings.drainDeadlineMs);
+    // Granted where it should not stay, or done leaving one place while the next is to be left.
+    if (session.place.is === "attached" && this.#judge.fateOf(session, now) !== "stay")
+      this.look(session.device);
   }
 
   /** Something changed that may let waiting devices be placed. Many changes in a row cost one pass. */
@@ -75,6 +100,8 @@ export class Placer {
 
   /** Whether there is something to decide now. */
   isDue(now: Instant): boolean {
+    for (const device of this.#judge.lone.take(now)) this.#devices.add(device);
+    for (const device of this.#handovers.take(now)) this.#devices.add(device);
     if (now.monotonicMs < this.#notBeforeMs) return false;
     if (this.#wakeAtMs !== undefined && now.monotonicMs >= this.#wakeAtMs) {
       for (const device of this.#waiting) this.#devices.add(device);
@@ -85,7 +112,7 @@ export class Placer {
 
   nextDeadline(): number | undefined {
     if (this.#devices.size > 0 && this.#notBeforeMs > 0) return this.#notBeforeMs;
-    return this.#wakeAtMs;
+    return earliest(this.#wakeAtMs, this.#handovers.nextDeadline(), this.#judge.lone.nextDeadline());
   }
 
   pass(now: Instant): Pass {
@@ -93,35 +120,27 @@ export class Placer {
     const outcomes = this.#outcomes;
     this.#devices = new Set();
     this.#outcomes = new Map();
-    const placement = new Placement(this.#model, this.#fleet, this.#turn);
-    const believed = this.#believed(devices, outcomes, now);
+    const isOpen = (instance: string) => this.#judge.verdictOf(instance).is === "serving";
+    const placement = new Placement(this.#model, this.#fleet, this.#turn, isOpen);
+    const believed = believe({ devices, outcomes }, this.#model, this.#refusals, now.monotonicMs);
     const changes: Change[] = [];
+    const moves: Move[] = [];
     let placed = 0;
-    const isSettled = this.#isSettled(now);
+    const isSettled = this.#judge.settling.isOver(now);
     for (const id of devices) {
-      const device = this.#model.devices.get(id);
       const session = this.#model.sessionByDevice.get(id);
-      const next =
-        device &&
-        nextSession(session, session && believed.outcomes.get(session.id), this.#fleet.device(id), {
-          isSettled,
-          newId: this.#newId,
-          device: id,
-          take: () => placement.take(device.group, (instance) => this.#isExcluded(session, instance, now)),
-          leave: (instance, inFlight) => placement.leave(instance, inFlight),
-        });
-      this.#note(id, next);
+      const next = this.#next(id, session, { placement, believed, isSettled, now });
       if (next === session) continue;
       if (next?.place.is === "placed") placed += 1;
+      const move = session && next && this.#moveOf(session, next, believed, now);
+      if (move !== undefined) moves.push(move);
       if (next !== undefined) changes.push(put("session", next));
       else if (session !== undefined) changes.push(remove("session", session.id));
     }
     this.#turn += placed;
-    if (this.#waiting.size > 0) {
-      const againAtMs = isSettled ? now.monotonicMs + this.#settings.retryWaitingMs : this.#settleAtMs;
-      this.#wakeAtMs = earliest(this.#wakeAtMs, againAtMs);
-    }
-    return { changes, devices, outcomes, placed, foreign: believed.foreign };
+    this.#sleep(isSettled, now);
+    const audit = auditOfMoves(moves, this.#model, now.wallMs);
+    return { changes, audit, devices, outcomes, placed, moves, foreign: believed.foreign };
   }
 
   /** The pass could not be stored: nothing of it happened, and it is tried again. */
@@ -136,64 +155,96 @@ export class Placer {
   forget(session: string, device: string): void {
     this.#refusals.forget(session);
     this.#outcomes.delete(session);
+    this.#handovers.forget(device);
     if (!this.#model.devices.has(device)) this.#waiting.delete(device);
   }
 
-  /**
-   * After the start, the first instance to return would get all the load. So nothing is placed until all are back, or
-   * the time for that is over.
-   */
-  #isSettled(now: Instant): boolean {
-    if (now.monotonicMs >= this.#settleAtMs) return true;
-    for (const id of this.#model.instances.keys()) {
-      if (this.#fleet.instance(id)?.report === undefined) return false;
+  #next(
+    id: string,
+    session: SessionRow | undefined,
+    { placement, believed, isSettled, now }: Deciding,
+  ): SessionRow | undefined {
+    const device = this.#model.devices.get(id);
+    if (device === undefined) {
+      this.#waiting.delete(id);
+      return undefined;
     }
-    return true;
+    const facts = this.#fleet.device(id);
+    const fate = session === undefined ? "stay" : this.#judge.fateOf(session, now);
+    const here = session && this.#withoutLeft(session);
+    const isExcluded = (instance: string) => {
+      if (session === undefined) return false;
+      const isHere = session.place.is !== "waiting" && session.place.instance === instance;
+      return (isHere && fate !== "stay") || this.#refusals.isExcluded(session.id, instance, now.monotonicMs);
+    };
+    const next = nextSession(here, session && believed.outcomes.get(session.id), facts, {
+      isSettled,
+      fate,
+      leaveByMs: now.wallMs + this.#settings.drainDeadlineMs,
+      newId: this.#newId,
+      device: id,
+      take: () => placement.take(device.group, isExcluded),
+      leave: (instance, inFlight) => placement.leave(instance, inFlight),
+    });
+    this.#note(id, next, now);
+    return next;
   }
 
-  #note(device: string, next: SessionRow | undefined): void {
-    const isDeferred = next === undefined && this.#fleet.device(device)?.report?.wants === "attached";
-    if (next?.place.is === "waiting" || (isDeferred && this.#fleet.device(device)?.link !== undefined)) {
+  /** The session without the place it leaves, if that is over. */
+  #withoutLeft(session: SessionRow): SessionRow {
+    const { leaving } = session;
+    if (leaving === null) return session;
+    const facts = this.#fleet.device(session.device);
+    const isOver = this.#handovers.isOver(session, leaving, facts, this.#judge.verdictOf(leaving.instance));
+    return isOver ? { ...session, leaving: null } : session;
+  }
+
+  #moveOf(
+    before: SessionRow,
+    { place, epoch }: SessionRow,
+    believed: Believed,
+    now: Instant,
+  ): Move | undefined {
+    const from = before.place;
+    if (from.is === "waiting" || place.is !== "placed" || epoch === before.epoch) return undefined;
+    const outcome = believed.outcomes.get(before.id)?.outcome;
+    const isEvidence = outcome === undefined || outcome === "granted";
+    if (!isEvidence || this.#judge.fateOf(before, now) === "stay") return undefined;
+    const reason = reasonOf(this.#judge.verdictOf(from.instance));
+    return { device: before.device, from: from.instance, to: place.instance, reason };
+  }
+
+  #note(device: string, next: SessionRow | undefined, now: Instant): void {
+    const facts = this.#fleet.device(device);
+    const isDeferred = next === undefined && facts?.report?.wants === "attached" && facts.link !== undefined;
+    const isWaiting = next?.place.is === "waiting";
+    if (isWaiting || isDeferred || (next !== undefined && this.#isUneasy(next, now)))
       this.#waiting.add(device);
-    } else this.#waiting.delete(device);
+    else this.#waiting.delete(device);
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
-  /** What of the outcomes counts: those of the epoch that is asked for, and a wrong grant as a refusal. */
-  #believed(
-    devices: ReadonlySet<string>,
-    outcomes: ReadonlyMap<string, SessionOutcome>,
-    now: Instant,
-  ): { outcomes: ReadonlyMap<string, SessionOutcome>; foreign: readonly ForeignGrant[] } {
-    const believed = new Map<string, SessionOutcome>();
-    const foreign: ForeignGrant[] = [];
-    if (outcomes.size === 0) return { outcomes: believed, foreign };
-    const grants = new Grants(this.#model);
-    for (const device of devices) {
-      const session = this.#model.sessionByDevice.get(device);
-      let outcome = session && outcomes.get(session.id);
-      if (session === undefined || outcome?.epoch !== session.epoch) continue;
-      if (outcome.outcome === "granted" && !grants.accept(session, outcome)) {
-        foreign.push(foreignGrant(session, outcome));
-        outcome = { outcome: "refused", epoch: outcome.epoch, code: "lease.foreign" };
-      }
-      believed.set(session.id, outcome);
-      this.#refusals.remember(session, outcome, now.monotonicMs);
-    }
-    return { outcomes: believed, foreign };
+  /** It should be elsewhere and cannot, or will have to be when its device has been silent for long enough. */
+  #isUneasy(session: SessionRow, now: Instant): boolean {
+    const { place } = session;
+    if (place.is === "waiting" || this.#judge.verdictOf(place.instance).is === "serving")
+      return this.#judge.fateOf(session, now) !== "stay";
+    if (this.#judge.fateOf(session, now) !== "stay") return session.leaving === null;
+    return this.#judge.testimonyOf(session, now) === "fresh";
   }
 
-  #isExcluded(session: SessionRow | undefined, instance: string, now: Instant): boolean {
-    return session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs);
+  #sleep(isSettled: boolean, now: Instant): void {
+    if (this.#waiting.size === 0) return;
+    const againAtMs = now.monotonicMs + this.#settings.retryWaitingMs;
+    this.#wakeAtMs = earliest(this.#wakeAtMs, isSettled ? againAtMs : this.#judge.settling.endsAtMs);
   }
 }
 
-function foreignGrant(
-  { id, place }: SessionRow,
-  { ipv4, ipv6 }: SessionOutcome & { outcome: "granted" },
-): ForeignGrant {
-  const instance = place.is === "waiting" ? "" : place.instance;
-  return { instance, session: id, addresses: [ipv4, ipv6].filter(Boolean).join(", ") };
+interface Deciding {
+  readonly placement: Placement;
+  readonly believed: Believed;
+  readonly isSettled: boolean;
+  readonly now: Instant;
 }
 
 /** Reports come in bursts; waiting this long lets one pass answer the whole burst. */

@@ -24,7 +24,7 @@ export function publish(change: Change, model: Model, peers: Peers): void {
     case "device": {
       model.apply(change);
       const session = "put" in change ? model.sessionByDevice.get(change.put.id) : undefined;
-      if (session !== undefined) touchInstance(session, peers);
+      if (session !== undefined) touchInstances(session, peers);
       break;
     }
     case "session": {
@@ -52,13 +52,26 @@ function sessionChanged(before: SessionRow | undefined, after: SessionRow | unde
     after?.place.is === "attached" &&
     before.epoch === after.epoch &&
     before.place.is !== "waiting";
+  // What an instance is told of a session that leaves it changes only when that begins or ends.
+  if (before?.leaving?.epoch !== after?.leaving?.epoch) {
+    for (const row of [before, after]) if (row?.leaving != null) touch(row.leaving.instance, row, peers);
+  }
   if (isGrant) return;
   if (before !== undefined) touchInstance(before, peers);
   if (after !== undefined) touchInstance(after, peers);
 }
 
-function touchInstance({ id, place }: SessionRow, peers: Peers): void {
-  if (place.is !== "waiting") peers.touch("agent", place.instance, stateKey("session", id));
+function touchInstances(session: SessionRow, peers: Peers): void {
+  touchInstance(session, peers);
+  if (session.leaving !== null) touch(session.leaving.instance, session, peers);
+}
+
+function touchInstance(session: SessionRow, peers: Peers): void {
+  if (session.place.is !== "waiting") touch(session.place.instance, session, peers);
+}
+
+function touch(instance: string, { id }: SessionRow, peers: Peers): void {
+  peers.touch("agent", instance, stateKey("session", id));
 }
 
 function instanceChanged(before: InstanceRow, after: InstanceRow, model: Model, peers: Peers): void {
@@ -70,7 +83,7 @@ function instanceChanged(before: InstanceRow, after: InstanceRow, model: Model, 
   const areRoutesSame = before.vpcCidrs === after.vpcCidrs;
   if (before.endpoint === after.endpoint && before.wireguardKey === after.wireguardKey && areRoutesSame)
     return;
-  for (const id of model.sessionsOn(after.id)) {
+  for (const id of [...model.sessionsOn(after.id), ...model.leavingFrom(after.id)]) {
     const device = model.sessions.get(id)?.device;
     if (device !== undefined) peers.touch("device", device, "attachment");
   }

@@ -100,12 +100,27 @@ export type SessionPlace =
       readonly ipv6: string | undefined;
     };
 
+/**
+ * The place a session had before, on another instance, which serves it there until the device has left it: make before
+ * break. What it is told of it does not change.
+ */
+export interface Leaving {
+  readonly epoch: number;
+  readonly instance: string;
+  readonly pool: string;
+  readonly ipv4: string | undefined;
+  readonly ipv6: string | undefined;
+  /** When it ends whatever the device says; null while the new place is not granted. */
+  readonly untilMs: number | null;
+}
+
 export interface SessionRow {
   readonly id: string;
   readonly device: string;
   /** The epoch of the place; of the next one while waiting. */
   readonly epoch: number;
   readonly place: SessionPlace;
+  readonly leaving: Leaving | null;
 }
 
 export interface TokenRow {

@@ -1,13 +1,18 @@
 import type { FailureCode } from "../../protocol/failures.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { DeviceFacts } from "./fleet.ts";
+import type { Fate } from "./judgement.ts";
 import type { Place } from "./placement.ts";
-import type { SessionPlace, SessionRow } from "./rows.ts";
+import type { Leaving, SessionPlace, SessionRow } from "./rows.ts";
 
 /** What deciding one session needs from its pass. */
 export interface PassContext {
   readonly device: string;
   readonly isSettled: boolean;
+  /** What the evidence about its instance means for it. */
+  readonly fate: Fate;
+  /** When the place it leaves is to end, if its new one is granted now: wall clock. */
+  readonly leaveByMs: number;
   readonly newId: () => string;
   readonly take: () => Place | FailureCode;
   readonly leave: (instance: string, inFlightPool: string | undefined) => void;
@@ -21,8 +26,8 @@ const claimedEpochMax = 2 ** 40;
 
 /**
  * What a device's session is next: undefined for none, the same object for no change. The whole life of a session is
- * in this file. A session is sticky: as long as its instance has not refused or ended it, it stays where it is,
- * whatever happens to the links.
+ * in this file. A session is sticky: it stays where it is as long as its instance has not refused or ended it and the
+ * evidence does not say otherwise (`fate`), and also then while there is no other place for it.
  */
 export function nextSession(
   session: SessionRow | undefined,
@@ -38,7 +43,7 @@ export function nextSession(
   if (session === undefined) {
     const isWanted = wants === "attached" && device?.link !== undefined && pass.isSettled;
     if (!isWanted) return undefined;
-    return { id: pass.newId(), device: pass.device, epoch: 1, place: placeOf(pass.take()) };
+    return { id: pass.newId(), device: pass.device, epoch: 1, place: placeOf(pass.take()), leaving: null };
   }
   switch (session.place.is) {
     case "waiting":
@@ -56,10 +61,10 @@ function afterWaiting(
   pass: PassContext,
 ): SessionRow | undefined {
   if (!pass.isSettled) return session;
-  // Nobody waits on behalf of a device that is away; it asks again when it is back.
-  if (device?.link === undefined) return undefined;
+  // Nobody waits on behalf of a device that is away and that nobody serves; it asks again when it is back.
+  if (device?.link === undefined && session.leaving === null) return undefined;
   const next = placeOf(pass.take());
-  return next.is === "waiting" && next.code === place.code ? session : { ...session, place: next };
+  return next.is === "waiting" && next.code === place.code ? session : at(session, session.epoch, next);
 }
 
 function afterPlaced(
@@ -73,22 +78,68 @@ function afterPlaced(
   if (held?.session === session.id && held.epoch > session.epoch && held.epoch < claimedEpochMax) {
     // The device was told of an epoch that this database has forgotten: only a higher one will be believed.
     const { instance, pool } = place;
-    return { ...session, epoch: held.epoch + 1, place: { is: "placed", instance, pool } };
+    return at(session, held.epoch + 1, { is: "placed", instance, pool });
   }
-  if (outcome === undefined || outcome.epoch !== session.epoch) return session;
+  if (outcome === undefined || outcome.epoch !== session.epoch) return afterEvidence(session, place, pass);
   switch (outcome.outcome) {
     case "granted": {
       const { ipv4, ipv6 } = outcome;
-      if (place.is === "attached" && place.ipv4 === ipv4 && place.ipv6 === ipv6) return session;
+      if (place.is === "attached" && place.ipv4 === ipv4 && place.ipv6 === ipv6)
+        return afterEvidence(session, place, pass);
       const { instance, pool } = place;
-      return { ...session, place: { is: "attached", instance, pool, ipv4, ipv6 } };
+      const leaving = session.leaving && { ...session.leaving, untilMs: pass.leaveByMs };
+      return { ...session, place: { is: "attached", instance, pool, ipv4, ipv6 }, leaving };
     }
     case "refused":
-    case "ended":
+    case "ended": {
       leave(session, pass);
-      if (outcome.code === "lease.expired" && device?.link === undefined) return undefined;
-      return { ...session, epoch: session.epoch + 1, place: nextPlace(pass) };
+      const isServed = device?.link !== undefined || session.leaving !== null;
+      if (outcome.code === "lease.expired" && !isServed) return undefined;
+      return at(session, session.epoch + 1, nextPlace(pass));
+    }
   }
+}
+
+/** Moved because of what is known of its instance. Without another place it stays: a bad place may become good again. */
+function afterEvidence(
+  session: SessionRow,
+  place: Exclude<SessionPlace, { is: "waiting" }>,
+  pass: PassContext,
+): SessionRow {
+  // One place that is left is enough; when that is over, this one is looked at again.
+  const isBusy = pass.fate === "overlap" && session.leaving !== null;
+  if (pass.fate === "stay" || isBusy || !pass.isSettled) return session;
+  const taken = pass.take();
+  if (typeof taken === "string" || taken.instance === place.instance) return session;
+  leave(session, pass);
+  const next = at(session, session.epoch + 1, placeOf(taken));
+  return pass.fate === "overlap" && place.is === "attached"
+    ? { ...next, leaving: leavingOf(place, session.epoch) }
+    : next;
+}
+
+/** Whether nobody needs the place that is left: a device says that it holds the new one when its packets take it. */
+export function isHandedOver({ id, epoch, place }: SessionRow, device: DeviceFacts | undefined): boolean {
+  return place.is === "attached" && device?.held?.session === id && device.held.epoch === epoch;
+}
+
+function at(session: SessionRow, epoch: number, place: SessionPlace): SessionRow {
+  const { leaving } = session;
+  // Back to where it still is: there it has one place, the new one.
+  const isBack = place.is !== "waiting" && leaving?.instance === place.instance;
+  return {
+    ...session,
+    epoch,
+    place,
+    leaving: leaving === null || isBack ? null : { ...leaving, untilMs: null },
+  };
+}
+
+function leavingOf(
+  { instance, pool, ipv4, ipv6 }: SessionPlace & { is: "attached" },
+  epoch: number,
+): Leaving {
+  return { epoch, instance, pool, ipv4, ipv6, untilMs: null };
 }
 
 /** Before the group is back, the first to return would get all that the others ended. */

@@ -11,6 +11,18 @@ export interface CoreSettings {
    * otherwise get all the load. Sessions that exist are not touched.
    */
   readonly settleMs: number;
+  /** How long an instance whose link is lost has to come back before its sessions are moved, ms. */
+  readonly linkGraceMs: number;
+  /** The same when the controller itself was away: clients come back as slowly as their backoff has become. */
+  readonly returnGraceMs: number;
+  /** So many devices must say that their path is dead, and half of those who say something, to condemn an instance. */
+  readonly witnessesMin: number;
+  /** How long a device says dead under an instance that is well before it alone is moved, ms. */
+  readonly pathGraceMs: number;
+  /** How long an instance that its devices condemned gets no sessions; doubled each time, ms. */
+  readonly holdDownMs: number;
+  /** How long a place that is left serves on when the new one is granted and its device does not come over, ms. */
+  readonly drainDeadlineMs: number;
   /** How long a device waits at most before it is tried again although nothing seemed to change, ms. */
   readonly retryWaitingMs: number;
   /** After a failed commit of sessions, ms. Commands are answered with the failure instead. */
@@ -27,6 +39,12 @@ export const coreDefaults: CoreSettings = {
   heartbeatMs: { agent: 5_000, device: 20_000 },
   silentHeartbeats: 3,
   settleMs: 3_000,
+  linkGraceMs: 3_000,
+  returnGraceMs: 35_000,
+  witnessesMin: 2,
+  pathGraceMs: 1_000,
+  holdDownMs: 30_000,
+  drainDeadlineMs: 30_000,
   retryWaitingMs: 5_000,
   retryStoreMs: 1_000,
   retryAfterMs: 5_000,
@@ -36,6 +54,19 @@ export const coreDefaults: CoreSettings = {
 
 /** The heartbeat an operator may ask for: shorter floods the controller, longer hides a dead peer for minutes. */
 export const heartbeatBoundsMs = { min: 100, max: 60_000 } as const;
+
+/**
+ * What an operator may choose. A shorter grace moves everybody for each restart of an agent; a longer one leaves them
+ * without service for as long.
+ */
+export const failoverBounds = {
+  linkGraceMs: { min: 500, max: 60_000 },
+  returnGraceMs: { min: 500, max: 600_000 },
+  witnessesMin: { min: 2, max: 16 },
+  pathGraceMs: { min: 200, max: 60_000 },
+  holdDownMs: { min: 1_000, max: 600_000 },
+  drainDeadlineMs: { min: 1_000, max: 3_600_000 },
+} as const satisfies Partial<Record<keyof CoreSettings, { min: number; max: number }>>;
 
 /** The defaults with what was chosen otherwise. Fails with `admin.invalid` naming the field. */
 export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings> {
@@ -49,6 +80,11 @@ export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings
         problem: `${ms} is not ${min} to ${max}`,
       });
     }
+  }
+  for (const [field, bounds] of Object.entries(failoverBounds)) {
+    const value = settings[field as keyof typeof failoverBounds];
+    if (Number.isInteger(value) && value >= bounds.min && value <= bounds.max) continue;
+    return failed("admin.invalid", { field, problem: `${value} is not ${bounds.min} to ${bounds.max}` });
   }
   const { silentHeartbeats } = settings;
   if (!Number.isInteger(silentHeartbeats) || silentHeartbeats < 2 || silentHeartbeats > 10) {

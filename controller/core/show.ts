@@ -2,9 +2,11 @@ import type { Instant } from "../../protocol/time.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
 import { instancesMax } from "./decide-connector.ts";
 import type { DeviceFacts, Fleet, InstanceFacts } from "./fleet.ts";
+import type { Judge } from "./judge.ts";
 import { type Model, servesPool } from "./model.ts";
 import type { ConnectorRow, DeviceRow, InstanceRow, SessionRow } from "./rows.ts";
 import { deviceCodeView, groupView, otpView, tokenView } from "./show-access.ts";
+import { judgementView } from "./show-judgement.ts";
 import type {
   ConnectorView,
   ControllerViews,
@@ -24,11 +26,13 @@ import { pageLimits } from "./views.ts";
 export class Views implements ControllerViews {
   readonly #model: Model;
   readonly #fleet: Fleet;
+  readonly #judge: Judge;
   readonly #now: () => Instant;
 
-  constructor(model: Model, fleet: Fleet, now: () => Instant) {
+  constructor({ model, fleet, judge }: { model: Model; fleet: Fleet; judge: Judge }, now: () => Instant) {
     this.#model = model;
     this.#fleet = fleet;
+    this.#judge = judge;
     this.#now = now;
   }
 
@@ -144,6 +148,7 @@ export class Views implements ControllerViews {
       })),
       prefixes: prefixesOf(facts),
       sessions,
+      judgement: judgementView(row.id, this.#model, this.#judge, this.#now()),
       conditions: report?.conditions ?? [],
     };
   }
@@ -165,7 +170,7 @@ export class Views implements ControllerViews {
     };
   }
 
-  #session({ id, epoch, place, device: deviceId }: SessionRow): SessionView | undefined {
+  #session({ id, epoch, place, leaving, device: deviceId }: SessionRow): SessionView | undefined {
     const device = this.#model.devices.get(deviceId);
     if (device === undefined) return undefined;
     const instance = place.is === "waiting" ? undefined : this.#model.instances.get(place.instance);
@@ -184,6 +189,10 @@ export class Views implements ControllerViews {
       pool: place.is === "waiting" ? null : place.pool,
       ipv4: (place.is === "attached" ? place.ipv4 : undefined) ?? null,
       ipv6: (place.is === "attached" ? place.ipv6 : undefined) ?? null,
+      leaving: leaving && {
+        instance: this.#model.instances.get(leaving.instance)?.name ?? leaving.instance,
+        epoch: leaving.epoch,
+      },
     };
   }
 }

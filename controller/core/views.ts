@@ -68,6 +68,27 @@ export const InstancePoolView = z.object({
 });
 export type InstancePoolView = z.infer<typeof InstancePoolView>;
 
+/**
+ * What the controller thinks of an instance, from its link, its own word and its devices. gone: its sessions are moved at
+ * once, but for those whose devices say that their path works. leaving: they are moved before it lets go of them.
+ */
+export const JudgementView = z.object({
+  is: z.enum(["serving", "leaving", "gone"]),
+  why: z.enum(["administrator", "instance", "goodbye", "link-lost", "devices"]).nullable(),
+  /** null while it serves. */
+  sinceMs: EpochMs.nullable(),
+  /** Devices on a link, by what they say of their path to it. */
+  devicesAlive: z.int().nonnegative(),
+  devicesDead: z.int().nonnegative(),
+  /** Sessions moved since then. */
+  moved: z.int().nonnegative(),
+  /** Sessions with a new place that it still serves, because their devices have not come over yet. */
+  leaving: z.int().nonnegative(),
+  /** Sessions that should be elsewhere, where no address is free. They are tried again. */
+  waiting: z.int().nonnegative(),
+});
+export type JudgementView = z.infer<typeof JudgementView>;
+
 /** One line of the instance list, with the portal's columns first. */
 export const InstanceView = z.object({
   name: Name,
@@ -102,6 +123,7 @@ export const InstanceView = z.object({
   prefixes: z.object({ ipv4: z.array(z.string()), ipv6: z.array(z.string()), readAtMs: EpochMs }).nullable(),
   /** Sessions the controller has placed here. */
   sessions: z.int().nonnegative(),
+  judgement: JudgementView,
   conditions: z.array(Condition),
 });
 export type InstanceView = z.infer<typeof InstanceView>;
@@ -140,6 +162,8 @@ export const SessionView = z.object({
   pool: Name.nullable(),
   ipv4: Ipv4.nullable(),
   ipv6: Ipv6.nullable(),
+  /** The place before, which serves on until the device has come over; null: none. */
+  leaving: z.object({ instance: Name, epoch: Epoch }).nullable(),
 });
 export type SessionView = z.infer<typeof SessionView>;
 
@@ -183,9 +207,9 @@ export type TokenCreated = z.infer<typeof TokenCreated>;
 export const AuditEntry = z.object({
   id: z.int().positive(),
   atMs: EpochMs,
-  /** `token:NAME`, `local`; `otp:ID` and `deviceCode:ID` for who came in; `instance/NAME` and `device/ID` for new keys. */
+  /** `token:NAME`, `local`; `controller` where nobody asked; `otp:ID` and `deviceCode:ID` for who came in; `instance/NAME` and `device/ID` for new keys. */
   actor: z.string(),
-  /** The command's name, or `instance.enrol`, `device.join`, `wireguardKey.replace`. */
+  /** The command's name, or `sessions.move`, `instance.enrol`, `device.join`, `wireguardKey.replace`. */
   action: z.string(),
   /** `kind/key` of what was changed: `connector/prod`, `instance/aws-us-vir-con-00008`. */
   subject: z.string(),

@@ -2,6 +2,8 @@ import type { FailureCode } from "../../protocol/failures.ts";
 import type { Instant } from "../../protocol/time.ts";
 import type { ControllerEffect } from "./effects.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Judge } from "./judge.ts";
+import type { MoveReason } from "./judgement.ts";
 import type { Model } from "./model.ts";
 import type { Peers } from "./peers.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -18,6 +20,7 @@ export interface World {
   readonly fleet: Fleet;
   readonly peers: Peers;
   readonly placer: Placer;
+  readonly judge: Judge;
   readonly pipeline: Pipeline;
   readonly totals: Totals;
   /** Of the input that is being handled. */
@@ -29,6 +32,7 @@ export interface World {
 /** Counted since the start. */
 export interface Totals {
   placements: number;
+  readonly moved: Record<MoveReason, number>;
   enrolments: number;
   joins: number;
   commands: number;
@@ -40,6 +44,7 @@ export interface Totals {
 export function noTotals(): Totals {
   return {
     placements: 0,
+    moved: { drain: 0, goodbye: 0, "link-lost": 0, devices: 0, "path-dead": 0 },
     enrolments: 0,
     joins: 0,
     commands: 0,

@@ -57,14 +57,17 @@ export class TunnelHost implements Disposable {
     return reading?.ok ? reading.value.peers.get(publicKey) : undefined;
   }
 
-  /** Whether an address answers an echo through the tunnel in time. */
-  async echo(address: string, withinMs: number): Promise<Echo> {
-    const wait = (withinMs / 1000).toFixed(1);
-    const command = ["ping", "-n", "-q", "-c", "1", "-W", wait, "-I", this.#options.name, address];
-    const asked = await this.#run(command, { timeoutMs: withinMs + 1_000 });
-    if (asked.ok) return "answered";
+  /**
+   * Whether an address answers through the tunnel: echoes one after the other, until the first answer or for a second. One
+   * process for all of them: several at once would cost a busy host what it lacks.
+   */
+  async echo(address: string): Promise<Echo> {
+    const limits = ["-c", "1", "-i", String(echoEveryMs / 1000), "-w", "1"];
+    const command = ["ping", "-n", "-q", ...limits, "-I", this.#options.name, address];
+    const asked = await this.#run(command, { timeoutMs: 3_000 });
+    if (asked.ok) return { is: "answered", lost: lostOf(asked.value) };
     // ping(8): 1 when nothing came back, without a word on standard error; 2 and words for everything else.
-    return asked.failure.facts.error === "exit code 1" ? "silent" : "unsent";
+    return { is: asked.failure.facts.error === "exit code 1" ? "silent" : "unsent" };
   }
 
   /** Leaves the tunnel carrying traffic, for the next process to adopt. */
@@ -162,6 +165,16 @@ export class TunnelHost implements Disposable {
   #nameTaken(by: string): { ok: false; failure: Failure } {
     return failed("tunnel.name-taken", { interface: this.#options.name, by });
   }
+}
+
+/** The shortest time that ping takes from everybody. */
+const echoEveryMs = 200;
+
+/** Of `3 packets transmitted, 1 received …` and `rtt min/avg/max/mdev = 310.2/…`: those sent before the one that was answered. */
+function lostOf(summary: string): number {
+  const sent = Number(/^(\d+) packets transmitted/m.exec(summary)?.[1] ?? 1);
+  const answeredInMs = Number(/= ([\d.]+)\//.exec(summary)?.[1] ?? 0);
+  return Math.max(0, sent - 1 - Math.floor(answeredInMs / echoEveryMs));
 }
 
 function asTunnelFailure(failure: Failure): Failure {

@@ -38,6 +38,8 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
   readonly #admission: Admission;
   #hold: Hold;
   #wants: Wants;
+  /** What carries the tunnel's traffic, where there is a tunnel. */
+  #carrier: Attached | undefined;
   #path: PathVerdict | undefined;
   #refusal: SavedState["refusal"];
   #saves = 0;
@@ -51,7 +53,7 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     this.#wants = wants;
     this.#hold = wants === "detached" ? { is: "nothing" } : saved.hold;
     this.#refusal = saved.refusal;
-    const now = () => ({ hold: this.#hold, wants: this.#wants, path: this.#path });
+    const now = () => ({ hold: this.#hold, wants: this.#wants, carrier: this.#carrier, path: this.#path });
     this.#sender = new StateSender(observedSource(settings, now));
   }
 
@@ -98,6 +100,8 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
         this.#admission.saved(input.effectId);
         return [];
       case "carries":
+        this.#carrier = input.path;
+        this.#sender.touch("held");
         this.#pathIs(undefined);
         return [];
       case "verdict":

@@ -3,6 +3,7 @@ import type { StateSource } from "../../protocol/sync.ts";
 import type { Attached, Wants } from "./attachment.ts";
 import type { Verdict } from "./probe.ts";
 import type { Hold } from "./saved.ts";
+import { pathOf } from "./tunnel-state.ts";
 
 type Value<Kind extends keyof DeviceObserved> = Extract<Entry<DeviceObserved>, { kind: Kind }>["value"];
 
@@ -13,17 +14,26 @@ export interface PathVerdict {
   readonly sinceMs: number;
 }
 
+/** What the device holds and uses, at the moment of asking. */
+export interface Observed {
+  readonly hold: Hold;
+  readonly wants: Wants;
+  /** What carries the tunnel's traffic; undefined where there is no tunnel, or none yet. */
+  readonly carrier: Attached | undefined;
+  readonly path: PathVerdict | undefined;
+}
+
 /** What the controller is told: what the device is and wants, the attachment it holds, and whether its path works. */
 export function observedSource(
   host: { readonly hostOs: string; readonly version: string },
-  now: () => { readonly hold: Hold; readonly wants: Wants; readonly path: PathVerdict | undefined },
+  now: () => Observed,
 ): StateSource {
   return {
     keys: () => ["device", "held", "path"],
     get(key) {
-      const { hold, wants, path } = now();
+      const { hold, wants, carrier, path } = now();
       if (key === "device") return deviceEntry(host, wants);
-      if (key === "held") return heldEntry(hold);
+      if (key === "held") return heldEntry(hold, carrier);
       return key === "path" ? path && pathEntry(path) : undefined;
     },
   };
@@ -33,9 +43,14 @@ function deviceEntry(host: { hostOs: string; version: string }, wants: Wants): V
   return { wants, hostOs: host.hostOs, version: host.version };
 }
 
-function heldEntry(hold: Hold): Value<"held"> | undefined {
+/**
+ * The attachment taken last; while the traffic still goes by the one before, that one. So the controller can let go of the
+ * old place when it hears the new epoch, and not before.
+ */
+function heldEntry(hold: Hold, carrier: Attached | undefined): Value<"held"> | undefined {
   if (hold.is !== "attached") return undefined;
-  const { session, epoch, instance, ipv4, ipv6 } = hold.to;
+  const isMoving = carrier !== undefined && pathOf(carrier) !== pathOf(hold.to);
+  const { session, epoch, instance, ipv4, ipv6 } = isMoving ? carrier : hold.to;
   return {
     session,
     epoch,

@@ -2,34 +2,57 @@ import type { Core } from "../../protocol/core.ts";
 import type { Instant } from "../../protocol/time.ts";
 
 export interface ProbeSettings {
-  /** How often it is looked whether something came back. */
-  readonly everyMs: number;
-  /** Nothing has come back for so long: the path is dead. */
+  /** How often it is looked whether something came back: while there is traffic, and while there is none. */
+  readonly busyEveryMs: number;
+  readonly quietEveryMs: number;
+  /** A path without traffic is asked when nothing has come for so long. */
+  readonly askAfterMs: number;
+  /** Nothing has come back for so long, and a question went unanswered: the path is dead. */
   readonly deadAfterMs: number;
-  /** Echoes that must have gone unanswered by then: who has not asked knows nothing. */
-  readonly unansweredMin: number;
+  /** A path that was never heard may still be on its way to the instance. */
+  readonly firstDeadAfterMs: number;
+  /** So long without a lost echo, and the path counts as one that loses nothing. */
+  readonly calmAfterMs: number;
 }
 
-export const probeDefaults: ProbeSettings = { everyMs: 1_000, deadAfterMs: 2_500, unansweredMin: 2 };
+export const probeDefaults: ProbeSettings = {
+  busyEveryMs: 400,
+  quietEveryMs: 1_000,
+  askAfterMs: 1_300,
+  deadAfterMs: 1_300,
+  firstDeadAfterMs: 2_000,
+  calmAfterMs: 60_000,
+};
 
 export type Verdict = "alive" | "dead";
 
-/** `unsent`: this host could not ask, or not wait for an answer; that says nothing about the path. */
-export type Echo = "answered" | "silent" | "unsent";
+/** What came of a question: echoes one after the other for a second, until the first is answered. */
+export type Echo =
+  /** `lost`: those sent before, whose answers should have been there. */
+  | { readonly is: "answered"; readonly lost: number }
+  | { readonly is: "silent" }
+  /** This host could not ask, or not wait for an answer; that says nothing about the path. */
+  | { readonly is: "unsent" };
+
+/** All that the path's peer has sent and was sent so far. */
+export interface Counters {
+  readonly rxBytes: number;
+  readonly txBytes: number;
+}
 
 export type ProbeInput =
   /** Another path from now on, or none. */
   | { readonly kind: "watch"; readonly path: string | undefined }
-  /** All that the path's peer has sent so far; undefined when it could not be read. */
-  | { readonly kind: "received"; readonly effectId: number; readonly rxBytes: number | undefined }
+  /** Undefined when they could not be read. */
+  | { readonly kind: "counted"; readonly effectId: number; readonly counters: Counters | undefined }
   | { readonly kind: "echoed"; readonly effectId: number; readonly echo: Echo }
   | { readonly kind: "tick" };
 
 export type ProbeEffect =
-  /** Answer with `received`. */
-  | { readonly do: "readReceived"; readonly effectId: number }
-  /** Answer with `echoed`, within `everyMs`. */
-  | { readonly do: "echo"; readonly effectId: number }
+  /** Answer with `counted`. */
+  | { readonly do: "count"; readonly effectId: number }
+  /** Ask the instance's end; answer with `echoed`. */
+  | { readonly do: "ask"; readonly effectId: number }
   | { readonly do: "tell"; readonly path: string; readonly verdict: Verdict };
 
 type ProbeState =
@@ -37,24 +60,51 @@ type ProbeState =
   | {
       readonly kind: "watching";
       readonly path: string;
-      /** Results of effects of before belong to another path. */
+      /** Results of effects of before belong to another path, or to before the sleep. */
       readonly sinceEffectId: number;
-      /** What had come when it was last looked, or when an echo was last answered. */
-      readonly rxBytes: number | undefined;
-      /** The reading that only counts what the answered echo has added: it is no further sign of life. */
+      /** As they were when it was last looked, or when a question was last answered. */
+      readonly counters: Counters | undefined;
+      /** The reading that only counts what the answered question has added: it is no further sign of life. */
       readonly recount: number | undefined;
+      readonly asking: { readonly effectId: number; readonly atMs: number } | undefined;
+      /** When a question was last answered. */
+      readonly answeredAtMs: number | undefined;
+      /** The last question went unanswered: the next reading, this one or a later, decides. */
+      readonly confirming: number | undefined;
       /** When something last came back; at first, when the watch began. */
       readonly heardAtMs: number;
+      /** Questions without an answer since. */
       readonly unanswered: number;
+      readonly doubts: Doubts;
       readonly lookAtMs: number;
       readonly verdict: Verdict | undefined;
     };
 
 type Watching = Extract<ProbeState, { kind: "watching" }>;
 
+/** How often the path has lately lost what it then turned out to carry: such a path is asked more often before it is given up. */
+interface Doubts {
+  readonly count: number;
+  readonly lastAtMs: number;
+}
+
+/** More than three questions in a row no path that works leaves unanswered: with every third packet lost, one in a million. */
+const doubtsMax = 2;
+/** A silence of that length was an outage, and says nothing about what the path loses while it works. */
+const outageMs = 8_000;
+/** Between two questions of one doubt: a question that comes back at once must not be repeated at once. */
+const againAfterMs = 100;
+/** Timers are not exact. */
+const nearly = 0.9;
+/** So late only after sleep, or when this process was held up: what was not asked for could not be heard. */
+const lateMs = 1_000;
+
 /**
- * Whether the tunnel works, as its user would find out: traffic that comes back is proof enough, and where none does,
- * the instance's end is asked for an echo each second. WireGuard's own timers need fifteen seconds and more.
+ * Whether the tunnel works, as its user would find out: traffic that comes back is proof enough. Where something was sent
+ * and nothing came back, the instance's end is asked at once; a path without traffic every two seconds. WireGuard's own
+ * timers need fifteen seconds and more.
+ *
+ * The last word has the counter, not the question: an answer that was late, or that a busy host did not get to, counts.
  */
 export class Probe implements Core<ProbeInput, ProbeEffect> {
   readonly #settings: ProbeSettings;
@@ -70,12 +120,11 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const state = this.#state;
     if (state.kind === "idle") return [];
     switch (input.kind) {
-      case "received":
+      case "counted":
         if (input.effectId <= state.sinceEffectId) return [];
-        return this.#received(state, input, now);
+        return this.#counted(state, input.effectId, input.counters, now);
       case "echoed":
-        if (input.effectId <= state.sinceEffectId) return [];
-        return this.#echoed(state, input.echo, now);
+        return this.#echoed(state, input.effectId, input.echo, now);
       case "tick":
         return now.monotonicMs < state.lookAtMs ? [] : this.#look(state, now);
     }
@@ -100,10 +149,14 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
         kind: "watching",
         path,
         sinceEffectId: this.#effects,
-        rxBytes: undefined,
+        counters: undefined,
         recount: undefined,
+        asking: undefined,
+        answeredAtMs: undefined,
+        confirming: undefined,
         heardAtMs: now.monotonicMs,
         unanswered: 0,
+        doubts: { count: 0, lastAtMs: now.monotonicMs },
         lookAtMs: now.monotonicMs,
         verdict: undefined,
       },
@@ -112,53 +165,120 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
   }
 
   #look(state: Watching, now: Instant): readonly ProbeEffect[] {
-    const { everyMs } = this.#settings;
-    // So late only after sleep, or when this process was held up: what was not asked for could not be heard.
-    const wasAway = now.monotonicMs - state.lookAtMs > everyMs;
-    const heard = wasAway ? { heardAtMs: now.monotonicMs, unanswered: 0 } : {};
-    this.#state = { ...state, ...heard, lookAtMs: now.monotonicMs + everyMs };
-    return [{ do: "readReceived", effectId: ++this.#effects }];
+    const wasAway = now.monotonicMs - state.lookAtMs > lateMs;
+    const afresh = {
+      heardAtMs: now.monotonicMs,
+      unanswered: 0,
+      asking: undefined,
+      confirming: undefined,
+      sinceEffectId: this.#effects,
+    };
+    const lookAtMs = now.monotonicMs + this.#settings.quietEveryMs;
+    this.#state = { ...state, ...(wasAway ? afresh : {}), lookAtMs };
+    return [this.#count()];
   }
 
-  #received(
+  #count(): Extract<ProbeEffect, { do: "count" }> {
+    return { do: "count", effectId: ++this.#effects };
+  }
+
+  #counted(
     state: Watching,
-    { effectId, rxBytes }: Extract<ProbeInput, { kind: "received" }>,
+    effectId: number,
+    counters: Counters | undefined,
     now: Instant,
   ): readonly ProbeEffect[] {
-    const before = state.rxBytes;
-    const known = { ...state, rxBytes: rxBytes ?? before };
+    const before = state.counters;
+    const known = { ...state, counters: counters ?? before };
     this.#state = known;
     if (effectId === state.recount) return [];
-    if (before !== undefined && rxBytes !== undefined && rxBytes > before) return this.#heard(known, now);
-    return [{ do: "echo", effectId: ++this.#effects }];
+    const hasCome = before !== undefined && counters !== undefined && counters.rxBytes > before.rxBytes;
+    const hasGone = before !== undefined && counters !== undefined && counters.txBytes > before.txBytes;
+    const isBusy = hasCome || (hasGone && state.asking === undefined);
+    const paced = isBusy ? { ...known, lookAtMs: this.#soon(state, now) } : known;
+    this.#state = paced;
+    if (hasCome) return this.#heard(paced, 0, now);
+    if (state.confirming !== undefined && effectId >= state.confirming) return this.#silent(paced, now);
+    return this.#shouldAsk(paced, hasGone, now) ? this.#ask(paced, now) : [];
   }
 
-  #echoed(state: Watching, echo: Echo, now: Instant): readonly ProbeEffect[] {
-    switch (echo) {
-      case "answered":
-        return this.#answered(state, now);
-      case "silent":
-        return this.#unanswered(state, now);
+  #soon(state: Watching, now: Instant): number {
+    return Math.min(state.lookAtMs, now.monotonicMs + this.#settings.busyEveryMs);
+  }
+
+  /** What was sent within the last look's time may not have been answered yet; traffic that goes one way is asked for each second. */
+  #shouldAsk(state: Watching, hasGone: boolean, now: Instant): boolean {
+    const { askAfterMs, busyEveryMs, quietEveryMs } = this.#settings;
+    if (state.asking !== undefined) return false;
+    if (state.verdict !== "alive" || state.unanswered > 0) return true;
+    const quietMs = now.monotonicMs - state.heardAtMs;
+    const sinceAnswerMs = now.monotonicMs - (state.answeredAtMs ?? Number.NEGATIVE_INFINITY);
+    const hasWaited = quietMs >= busyEveryMs * nearly && sinceAnswerMs >= quietEveryMs * nearly;
+    return quietMs >= askAfterMs || (hasGone && hasWaited);
+  }
+
+  #ask(state: Watching, now: Instant): readonly ProbeEffect[] {
+    const effectId = ++this.#effects;
+    this.#state = { ...state, asking: { effectId, atMs: now.monotonicMs } };
+    return [{ do: "ask", effectId }];
+  }
+
+  #echoed(before: Watching, effectId: number, echo: Echo, now: Instant): readonly ProbeEffect[] {
+    const { asking } = before;
+    if (asking?.effectId !== effectId) return [];
+    const state = { ...before, asking: undefined };
+    this.#state = state;
+    switch (echo.is) {
+      case "answered": {
+        const recount = this.#count();
+        const answered = { ...state, recount: recount.effectId, answeredAtMs: now.monotonicMs };
+        return [...this.#heard(answered, echo.lost, now), recount];
+      }
+      case "silent": {
+        // Traffic came back meanwhile: the echoes alone were lost.
+        if (state.heardAtMs > asking.atMs) return [];
+        const look = this.#count();
+        this.#state = { ...state, unanswered: state.unanswered + 1, confirming: look.effectId };
+        return [look];
+      }
       case "unsent":
         return [];
     }
   }
 
-  #answered(state: Watching, now: Instant): readonly ProbeEffect[] {
-    const recount = ++this.#effects;
-    return [...this.#heard({ ...state, recount }, now), { do: "readReceived", effectId: recount }];
-  }
-
-  #heard(state: Watching, now: Instant): readonly ProbeEffect[] {
-    this.#state = { ...state, heardAtMs: now.monotonicMs, unanswered: 0, verdict: "alive" };
+  /** `lost` echoes, or a question that went unanswered, and yet it works. */
+  #heard(state: Watching, lost: number, now: Instant): readonly ProbeEffect[] {
+    const wasLost = state.unanswered > 0 && now.monotonicMs - state.heardAtMs < outageMs;
+    const wasDoubted = state.verdict === "alive" ? lost > 0 || wasLost : state.verdict === "dead" && wasLost;
+    const doubts = wasDoubted
+      ? { count: Math.min(doubtsMax, this.#doubts(state, now) + 1), lastAtMs: now.monotonicMs }
+      : state.doubts;
+    this.#state = {
+      ...state,
+      doubts,
+      heardAtMs: now.monotonicMs,
+      unanswered: 0,
+      confirming: undefined,
+      verdict: "alive",
+    };
     return state.verdict === "alive" ? [] : [{ do: "tell", path: state.path, verdict: "alive" }];
   }
 
-  #unanswered(state: Watching, now: Instant): readonly ProbeEffect[] {
-    const { deadAfterMs, unansweredMin } = this.#settings;
-    const unanswered = state.unanswered + 1;
-    const isDead = unanswered >= unansweredMin && now.monotonicMs - state.heardAtMs >= deadAfterMs;
-    this.#state = { ...state, unanswered, verdict: isDead ? "dead" : state.verdict };
-    return isDead && state.verdict !== "dead" ? [{ do: "tell", path: state.path, verdict: "dead" }] : [];
+  /** Asked in vain, and the counter says the same. */
+  #silent(state: Watching, now: Instant): readonly ProbeEffect[] {
+    const { deadAfterMs, firstDeadAfterMs } = this.#settings;
+    const afterMs = state.verdict === undefined ? firstDeadAfterMs : deadAfterMs;
+    const isDead =
+      state.unanswered > this.#doubts(state, now) && now.monotonicMs - state.heardAtMs >= afterMs;
+    if (!isDead) {
+      this.#state = { ...state, confirming: undefined, lookAtMs: now.monotonicMs + againAfterMs };
+      return [];
+    }
+    this.#state = { ...state, confirming: undefined, verdict: "dead" };
+    return state.verdict === "dead" ? [] : [{ do: "tell", path: state.path, verdict: "dead" }];
+  }
+
+  #doubts({ doubts }: Watching, now: Instant): number {
+    return now.monotonicMs - doubts.lastAtMs >= this.#settings.calmAfterMs ? 0 : doubts.count;
   }
 }

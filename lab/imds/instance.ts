@@ -11,6 +11,8 @@ export interface Instance {
   availabilityZone: string;
   vpcId: string;
   architecture: "x86_64" | "arm64";
+  /** The purchasing option. */
+  lifeCycle: "on-demand" | "spot";
   /** ISO 8601 in whole seconds, the identity document's `pendingTime`. */
   pendingTime: string;
   /** The first is the primary interface (device-number 0). */
@@ -54,6 +56,8 @@ export function instanceNumbered(ordinal: number, overrides: Partial<Instance> =
     availabilityZone: `us-east-1${"abc".charAt((ordinal - 1) % 3)}`,
     vpcId: labVpc.id,
     architecture: "x86_64",
+    // So that every kind of notice can be played on it.
+    lifeCycle: "spot",
     pendingTime: "2024-10-28T10:48:06Z",
     interfaces: [interfaceNumbered(ordinal)],
     securityGroups: [{ id: "sg-0c0ffee0c0ffee001", name: "connector" }],

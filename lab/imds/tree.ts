@@ -60,6 +60,7 @@ function metaData(view: View, faults: Faults, nowMs: number): Directory {
     }),
     hostname: leaf(hostname(instance)),
     "instance-id": leaf(instance.instanceId),
+    "instance-life-cycle": leaf(instance.lifeCycle, "2019-10-01"),
     "instance-type": leaf(instance.instanceType),
     "local-hostname": leaf(hostname(instance)),
     "local-ipv4": leaf(primary.localIpv4s[0]),

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
+import { closeCodes } from "../../protocol/close.ts";
 import { failed, success } from "../../protocol/failures.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
 import { configured, ipv4Prefix, ipv6Prefix, known, unknown } from "./fixture.ts";
@@ -163,6 +164,29 @@ describe("refusals", () => {
     world.pass(2_000);
     expect(world.done.findLast((effect) => effect.do === "prove")).toMatchObject({ plan: { as: "enrol" } });
     expect(world.status.status).toBe("Active");
+  });
+
+  test("one that is removed while it is linked is told so by the close code alone, and enrols again", () => {
+    const world = active();
+    world.otp = undefined;
+    world.cut(closeCodes.removed.code).pass(10_000);
+    expect(world.status.link).toMatchObject({ state: "stopped", code: "link.removed" });
+    world.otp = "two";
+    expect(world.pass(2_000).status.status).toBe("Active");
+    expect(world.done.findLast((effect) => effect.do === "prove")).toMatchObject({ plan: { as: "enrol" } });
+  });
+
+  test("a password that was there before the refusal is tried as well", () => {
+    const world = new World(enrolledDisk());
+    world.otp = "two";
+    world.isMetadataSlow = true;
+    world.refusal = "link.identity-unknown";
+    world.run({ kind: "start" });
+    expect(world.status.link).toMatchObject({ state: "stopped", code: "link.identity-unknown" });
+    world.refusal = undefined;
+    world.answerReading(known());
+    expect(world.done.findLast((effect) => effect.do === "prove")).toMatchObject({ plan: { as: "enrol" } });
+    expect(world.isLinked).toBe(true);
   });
 });
 

@@ -111,6 +111,8 @@ test.each([
   [["status", "--watch", "never"], "seconds"],
   [["leases", "--state", "free"], "state"],
   [["status", "-o", "yaml"], "yaml"],
+  [["drain", "--deadline", "soon"], "whole seconds"],
+  [["leave", "--deadline", "0"], "whole seconds"],
 ])("%j is wrong usage: 64, and says what is wrong", async (args, text) => {
   const ran = await connector(args);
   expect(ran).toMatchObject({ code: 64, out: "", err: expect.stringContaining(text) });
@@ -126,6 +128,7 @@ test.each([
   "check",
   "drain",
   "resume",
+  "leave",
   "support-bundle",
 ])("%s --help shows an example within 80 columns", async (command) => {
   const { out, code } = await connector([command, "--help"]);

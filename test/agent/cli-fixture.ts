@@ -88,6 +88,23 @@ export const online: StatusView = {
   ],
 };
 
+export const draining: StatusView = {
+  ...active,
+  status: "Draining",
+  sessions: 12,
+  drain: ["cli", "spot"],
+  draining: { sinceMs: nowMs - 75 * second, untilMs: nowMs + 45 * second, sessionsMost: 40 },
+};
+
+export const leaving: StatusView = {
+  ...active,
+  status: "Draining",
+  sessions: 1,
+  drain: ["shutdown"],
+  draining: { sinceMs: nowMs - 15 * second, untilMs: nowMs + 45 * second, sessionsMost: 1 },
+  departure: { state: "leaving", reason: "shutdown", untilMs: nowMs + 45 * second },
+};
+
 export const unenrolled: StatusView = {
   ...active,
   name: undefined,
@@ -222,6 +239,10 @@ export function fakeAgent(status: StatusView = active): FakeAgent {
       resume: async () => {
         asked.push("resume");
         drain = drain.filter((reason) => reason !== "cli");
+        return now();
+      },
+      leave: async () => {
+        asked.push("leave");
         return now();
       },
       verify: async () => {

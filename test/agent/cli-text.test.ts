@@ -6,7 +6,18 @@ import { prefixesReport } from "../../agent/cli/views/prefixes.ts";
 import { byteSize, textWidth } from "../../protocol/node/text.ts";
 import { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { active, connector, fakeAgent, nowMs, online, type Ran, silent, unenrolled } from "./cli-fixture.ts";
+import {
+  active,
+  connector,
+  draining,
+  fakeAgent,
+  leaving,
+  nowMs,
+  online,
+  type Ran,
+  silent,
+  unenrolled,
+} from "./cli-fixture.ts";
 
 /** Serves fixed views on a real socket and runs one command against it. */
 async function run(
@@ -38,6 +49,10 @@ const commands: readonly (readonly [
   ["prefixes", ["prefixes"], active, 1],
   ["drain", ["drain"], active, 0],
   ["resume", ["resume"], active, 0],
+  ["status of a draining instance", ["status"], draining, 1],
+  ["status of an instance that leaves", ["status"], leaving, 1],
+  ["drain of an instance that drains", ["drain"], draining, 0],
+  ["leave --no-wait", ["leave", "--no-wait"], leaving, 0],
   ["resume of another's drain", ["resume"], { ...active, drain: ["spot"] }, 1],
 ];
 
@@ -68,8 +83,9 @@ test.each([
   ["prefixes", z.array(PrefixRow)],
   ["drain", StatusView],
   ["resume", StatusView],
+  ["leave --no-wait", StatusView],
 ] as const)("%s -o json is the view of the protocol", async (command, schema: z.ZodType) => {
-  const { out } = await run([command, "-o", "json"]);
+  const { out } = await run([...command.split(" "), "-o", "json"]);
   const json: unknown = JSON.parse(out);
   expect(schema.parse(json)).toEqual(json);
 });

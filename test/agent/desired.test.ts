@@ -163,25 +163,25 @@ describe("the memory", () => {
   test("writes what changed, one write at a time, and again after a failure", () => {
     const { memory, holds } = make();
     expect(memory.next(at(0))).toBeUndefined();
-    holds.set("cli", true);
+    holds.set("cli", true, 5);
     const write = memory.next(at(1));
-    expect(write).toMatchObject({ facts: [["drain", ["cli"]]] });
+    expect(write).toMatchObject({ facts: [["drain", [{ reason: "cli", sinceMs: 5 }]]] });
     expect(memory.next(at(2))).toBeUndefined();
     memory.written(write?.effectId ?? 0, false, at(3));
     expect(memory.next(at(4))).toBeUndefined();
     expect(memory.nextDeadline()).toBe(5_003);
     const again = memory.next(at(5_003));
-    expect(again).toMatchObject({ facts: [["drain", ["cli"]]] });
+    expect(again).toMatchObject({ facts: [["drain", [{ reason: "cli", sinceMs: 5 }]]] });
     memory.written(again?.effectId ?? 0, true, at(5_004));
     expect(memory.next(at(5_005))).toBeUndefined();
   });
 
   test("a failed write of what has since been taken back wants nothing more", () => {
     const { memory, holds } = make();
-    holds.set("cli", true);
+    holds.set("cli", true, 5);
     const write = memory.next(at(0));
     memory.written(write?.effectId ?? 0, false, at(1));
-    holds.set("cli", false);
+    holds.set("cli", false, 6);
     expect(memory.next(at(5_001))).toBeUndefined();
     expect(memory.nextDeadline()).toBeUndefined();
   });

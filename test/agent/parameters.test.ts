@@ -26,6 +26,7 @@ test("the least that is needed, and what the rest is then", () => {
       wireguardPort: 51_820,
       publicAddress: good.ip,
       prefixSchedule: "* * * * *",
+      rebalance: "show",
     },
   });
 });
@@ -42,6 +43,7 @@ test("the environment overrides each field, and an empty variable does not", () 
     CONNECTOR_WIREGUARD_PORT: "51821",
     CONNECTOR_PUBLIC_ADDRESS: "",
     CONNECTOR_PREFIX_SCHEDULE: "*/10 * * * * *",
+    CONNECTOR_REBALANCE: "drain",
   };
   expect(readParameters({ ...good, publicAddress: "203.0.113.7" }, env)).toEqual({
     ok: true,
@@ -56,6 +58,7 @@ test("the environment overrides each field, and an empty variable does not", () 
       wireguardPort: 51_821,
       publicAddress: "203.0.113.7",
       prefixSchedule: "*/10 * * * * *",
+      rebalance: "drain",
     },
   });
 });
@@ -95,6 +98,7 @@ describe("one wrong field is named with what stands there and what to write", ()
     ["wireguardPort", "51820x", /not a port/, /UDP port/],
     ["publicAddress", "gw.example.com", /not an IP address/, /IP address/],
     ["prefixSchedule", "every minute", /not a cron expression/, /cron/],
+    ["rebalance", true, /neither show nor drain/, /show/],
   ])("%s: %j", (field, value, problem, fix) => {
     const [found, ...others] = problemsOf({ ...good, [field]: value });
     expect(others).toEqual([]);

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -283,3 +284,103 @@ describe("parameters", () => {
     expect(controller.connections).toBe(0);
   });
 });
+
+describe("the end of an instance's service", () => {
+  const instanceStatus = () => (controller.observed.get("instance") as { status?: string })?.status;
+
+  async function serving(): Promise<AgentProcess> {
+    const agent = await active();
+    controller.want(session(1));
+    await until("granted", () => controller.observed.get(sessionKey(1)));
+    return agent;
+  }
+
+  test("AWS's notices drain it within seconds; silence ends none of them, and a word does, over restarts too", async () => {
+    imds.assignPrefix(ipv4Prefix);
+    imds.assignPrefix(ipv6Prefix);
+    imds.asgState("Terminated");
+    imds.rebalance(true);
+    controller.want({ ...configured, ...session(1) });
+    const agent = instance({ otp }).start();
+    expect(await agent.reaches("Draining")).toMatchObject({ drain: ["autoscaling"] });
+    await agent.shows("notice.rebalance");
+    // Whom it is told it serves, also while it drains.
+    await until("granted", () => controller.observed.get(sessionKey(1)));
+    imds.spotNotice("terminate");
+    expect((await agent.shows("notice.spot")).text).toMatch(/action terminate, at 20/);
+    const reasons = async () => (await agent.status())?.drain.toSorted().join();
+    expect(await reasons()).toBe("autoscaling,spot");
+    imds.fault({ kind: "status", status: 503, path: /spot|autoscaling/ });
+    imds.spotNotice(undefined);
+    imds.asgState("InService");
+    const asked = () => imds.requests.filter(({ target }) => /instance-action/.test(target)).length;
+    const before = asked();
+    await until("asked again", () => asked() > before);
+    expect(await reasons()).toBe("autoscaling,spot");
+    agent.signal("SIGKILL");
+    await agent.exited();
+    agent.start();
+    await agent.reaches("Draining");
+    expect(await reasons()).toBe("autoscaling,spot");
+    agent.signal("SIGKILL");
+    await agent.exited();
+    imds.clearFault();
+    agent.start();
+    expect(await agent.reaches("Active")).toMatchObject({ drain: [] });
+    expect(controller.observed.get(sessionKey(1))).toMatchObject({ outcome: "granted", epoch: 1 });
+    expect(controller.last("goodbye")).toBeUndefined();
+  });
+
+  test("`connector leave` drains, and says goodbye when the controller has moved everybody", async () => {
+    const agent = await serving();
+    const left = cli(agent, "leave", "--deadline", "30");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    expect(controller.last("goodbye")).toBeUndefined();
+    controller.want({ [sessionKey(1)]: undefined });
+    expect(await left).toMatchObject({ code: 0, out: expect.stringContaining("left the group") });
+    await until("goodbye", () => controller.last("goodbye"));
+    expect(controller.last("goodbye")).toEqual({ type: "goodbye", reason: "shutdown" });
+    expect(await cli(agent, "status")).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("left the group"),
+    });
+    // It stays away until it is started again.
+    const { connections } = controller;
+    agent.signal("SIGTERM");
+    expect(await agent.exited()).toBe(0);
+    expect(controller.connections).toBe(connections);
+    agent.start();
+    await agent.reaches("Active");
+  });
+
+  test("SIGQUIT leaves and ends; SIGTERM in between ends it at once, with the goodbye", async () => {
+    const agent = await serving();
+    agent.signal("SIGQUIT");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    controller.want({ [sessionKey(1)]: undefined });
+    expect(await agent.exited()).toBe(0);
+    expect(controller.last("goodbye")).toEqual({ type: "goodbye", reason: "shutdown" });
+    controller.heard.length = 0;
+    controller.want(session(2));
+    agent.start();
+    await agent.reaches("Active");
+    agent.signal("SIGQUIT");
+    await until("the controller knows", () => instanceStatus() === "Draining");
+    expect(controller.last("goodbye")).toBeUndefined();
+    agent.signal("SIGTERM");
+    expect(await agent.exited()).toBe(0);
+    await until("goodbye", () => controller.last("goodbye"));
+  });
+});
+
+function cli(agent: AgentProcess, ...args: string[]): Promise<{ code: number | null; out: string }> {
+  const main = join(import.meta.dirname, "../../agent/cli/main.ts");
+  const child = spawn(process.execPath, [main, ...args, "--socket", agent.socket]);
+  let out = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+  }
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out })));
+}

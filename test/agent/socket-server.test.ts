@@ -62,6 +62,9 @@ test.each([
   ["GET", "/v2/status", 404, "admin.not-found"],
   ["GET", "/v1/bundle", 404, "admin.not-found"],
   ["POST", "/v1/status", 405, "admin.invalid"],
+  ["POST", "/v1/drain?deadline=0", 400, "admin.invalid"],
+  ["POST", "/v1/leave?deadline=1e3", 400, "admin.invalid"],
+  ["POST", "/v1/drain?forever", 400, "admin.invalid"],
   ["GET", "/v1/drain", 405, "admin.invalid"],
   ["DELETE", "/v1/leases", 405, "admin.invalid"],
 ])("%s %s is refused with %i and a code", async (method, url, status, code) => {

@@ -1,6 +1,7 @@
 import { Agent, type AgentEffect, type AgentInput, type Note } from "../../agent/core/agent.ts";
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
 import type { IdentityRecord, SavedIdentity } from "../../agent/core/identity.ts";
+import type { NoticesReading } from "../../agent/core/notice-shapes.ts";
 import type { Parameters } from "../../agent/core/parameters.ts";
 import {
   type DataPathPlan,
@@ -37,7 +38,12 @@ export const parameters: Parameters = {
   wireguardPort: 51_820,
   publicAddress: facts.primaryIpv4,
   prefixSchedule: "* * * * *",
+  rebalance: "show",
 };
+
+const nothingAsked = { rebalance: undefined, autoscaling: undefined };
+const none = { is: "known", value: undefined } as const;
+export const noNotice: NoticesReading = { spot: none, rebalance: none, autoscaling: none };
 
 /** What the disk of an instance holds; outlives the process. */
 export interface Disk {
@@ -71,6 +77,7 @@ export class World {
   agent: Agent;
   nowMs = 1_000;
   readonly disk: Disk;
+  readonly parameters: Parameters;
   readonly sent: ClientMessage[] = [];
   readonly notes: Note[] = [];
   readonly done: AgentEffect[] = [];
@@ -84,6 +91,8 @@ export class World {
     documentSignature: "c2lnbmF0dXJlLXNpZ25hdHVyZQ==",
     local: undefined,
   };
+  /** What AWS announces. */
+  notices: NoticesReading = noNotice;
   /** Readings are answered only by `answerReading`. */
   isMetadataSlow = false;
   #unanswered: number | undefined;
@@ -109,8 +118,9 @@ export class World {
   #dialId = 0;
   readonly #inputs: AgentInput[] = [];
 
-  constructor(disk: Disk = emptyDisk()) {
+  constructor(disk: Disk = emptyDisk(), changed: Partial<Parameters> = {}) {
     this.disk = disk;
+    this.parameters = { ...parameters, ...changed };
     this.agent = this.#start();
   }
 
@@ -202,8 +212,8 @@ export class World {
       clock,
       lostTo: this.disk.lostTo,
     };
-    const options = { parameters, identity, saved, bootId: "boot", version: "0.1.0", random: () => 0.5 };
-    return new Agent(options, this.now);
+    const fixed = { bootId: "boot", version: "0.1.0", random: () => 0.5 };
+    return new Agent({ parameters: this.parameters, identity, saved, ...fixed }, this.now);
   }
 
   #store(effects: readonly AgentEffect[]): void {
@@ -229,6 +239,7 @@ export class World {
     switch (effect.do) {
       case "store":
       case "hangUp":
+      case "left":
       case "removeOtp":
       case "startAfresh":
         if (effect.do === "removeOtp") this.otp = undefined;
@@ -245,6 +256,12 @@ export class World {
       case "readInstance":
         this.#inputs.push({ kind: "instanceRead", effectId: effect.effectId, reading: this.instance });
         return;
+      case "readNotices": {
+        const { spot, rebalance, autoscaling } = this.notices;
+        const rest = effect.look === "all" ? { rebalance, autoscaling } : nothingAsked;
+        this.#inputs.push({ kind: "noticesRead", effectId: effect.effectId, reading: { spot, ...rest } });
+        return;
+      }
       case "readPrefixes":
         if (this.isMetadataSlow) {
           this.#unanswered = effect.effectId;

@@ -92,7 +92,7 @@ async function bench() {
   const built = join(folder.path, "bundle");
   await buildAgent(built);
   const imds = await startImds({
-    instance: instanceNumbered(1),
+    instance: instanceNumbered(1, { lifeCycle: "on-demand" }),
     signer: await createRegionSigner("us-east-1"),
     propagationMs: 0,
   });

@@ -11,7 +11,7 @@ import type { SessionSpec } from "../../protocol/specs.ts";
 
 export const now = { monotonicMs: 1_000_000, wallMs: 1_800_000_000_000 };
 export const instanceCount = 64;
-const rangesPerInstance = 24;
+const rangesPerInstance = 96;
 
 export function many<T>(count: number, make: (i: number) => T): T[] {
   return Array.from({ length: count }, (_, i) => make(i));
@@ -65,7 +65,7 @@ export function attachedRow(i: number): SessionRow {
     ipv4,
     ipv6: undefined,
   } as const;
-  return { id: idOf("3333", i), device: idOf("2222", i), epoch: 1, place };
+  return { id: idOf("3333", i), device: idOf("2222", i), epoch: 1, place, leaving: null };
 }
 
 const namers = new Map<string, (offset: number) => string>();
@@ -125,11 +125,12 @@ export class ControllerWorld {
     this.core = new ControllerCore({ saved, settings: coreDefaults, makers, now });
   }
 
-  linkInstances(): void {
+  /** `attached`: sessions that each has already, at its first addresses. */
+  linkInstances(attached = 0): void {
     for (let i = 0; i < instanceCount; i++) {
       const link = this.#hello("agent", keyOf("instance", i), keyOf("wireguard", i));
-      this.#instances.set(link, { number: i, granted: 0, revision: 1 });
-      const counts = { leased: 0, cooling: 0, quarantined: 0 };
+      this.#instances.set(link, { number: i, granted: attached, revision: 1 });
+      const counts = { leased: attached, cooling: 0, quarantined: 0 };
       const total = 16 * rangesPerInstance;
       const report = {
         status: "Active",
@@ -142,7 +143,7 @@ export class ControllerWorld {
       };
       this.#say(link, 0, 1, [
         ["instance", report],
-        ["pool/Pool1", { ...counts, total, free: total }],
+        ["pool/Pool1", { ...counts, total, free: total - attached }],
       ]);
     }
   }
@@ -153,6 +154,15 @@ export class ControllerWorld {
     const device = { wants: "attached", hostOs: "Debian GNU/Linux 13", version: "0.1.0" };
     this.#say(link, 0, 1, [["device", device]]);
     return link;
+  }
+
+  /** An instance leaves; when this returns, its sessions are attached elsewhere and their devices are told. */
+  sayGoodbye(i: number): void {
+    for (const [link, { number }] of this.#instances) {
+      if (number !== i) continue;
+      this.#handle({ kind: "received", link, message: { type: "goodbye", reason: "shutdown" } });
+      this.#handle({ kind: "disconnected", link });
+    }
   }
 
   #hello(role: "agent" | "device", identityKey: string, wireguardKey: string): LinkId {

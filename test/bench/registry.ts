@@ -8,6 +8,7 @@ import { run as controller } from "./controller.bench.ts";
 import { run as datapath } from "./datapath.bench.ts";
 import { run as datapathApply } from "./datapath-apply.bench.ts";
 import { run as datapathForward } from "./datapath-forward.bench.ts";
+import { run as failover } from "./failover.bench.ts";
 import { run as grants } from "./grants.bench.ts";
 
 /** Every bench by name, in the order of the report. */
@@ -16,6 +17,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   codec,
   agent,
   controller,
+  failover,
   datapath,
   "datapath-forward": datapathForward,
   "datapath-apply": datapathApply,

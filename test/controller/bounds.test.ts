@@ -5,7 +5,7 @@ import { HandshakeRate } from "../../controller/adapters/handshake-rate.ts";
 import { Pipeline } from "../../controller/core/pipeline.ts";
 import type { Plan } from "../../controller/core/rows.ts";
 import { put } from "../../controller/core/rows.ts";
-import { settingsFrom } from "../../controller/core/settings.ts";
+import { failoverBounds, settingsFrom } from "../../controller/core/settings.ts";
 import { success } from "../../protocol/failures.ts";
 import { FakeDevice } from "./fakes.ts";
 import { Harness } from "./harness.ts";
@@ -124,6 +124,17 @@ describe("the setting silentHeartbeats", () => {
 
   test.each([2, 3, 10])("can be %s", (silentHeartbeats) => {
     expect(settingsFrom({ silentHeartbeats })).toMatchObject({ ok: true, value: { silentHeartbeats } });
+  });
+});
+
+describe("what decides when sessions are moved", () => {
+  test.each(Object.entries(failoverBounds))("%s has bounds", (field, { min, max }) => {
+    for (const good of [min, max]) expect(settingsFrom({ [field]: good })).toMatchObject({ ok: true });
+    for (const bad of [min - 1, max + 1, min + 0.5, Number.NaN]) {
+      expect(settingsFrom({ [field]: bad })).toMatchObject({
+        failure: { code: "admin.invalid", facts: { field } },
+      });
+    }
   });
 });
 

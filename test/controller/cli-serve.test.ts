@@ -48,7 +48,7 @@ test("options win over the file, and what neither names has a default", async ()
   using files = await prepare();
   const config = files.file(
     "controller.yaml",
-    `listen: "[::]:9443"\ntlsCert: ${files.cert}\ntlsKey: ${files.key}\nawsCertificates: ${files.aws}\nlogLevel: warn\nsettleMs: 500\nagentHeartbeatMs: 700\n`,
+    `listen: "[::]:9443"\ntlsCert: ${files.cert}\ntlsKey: ${files.key}\nawsCertificates: ${files.aws}\nlogLevel: warn\nsettleMs: 500\nagentHeartbeatMs: 700\nholdDownMs: 60000\n`,
   );
   const stateDir = join(files.folder.path, "state");
   expect(readServeConfig({ config, stateDir, logLevel: "debug", settleMs: 0 })).toMatchObject({
@@ -59,7 +59,12 @@ test("options win over the file, and what neither names has a default", async ()
       stateDir,
       awsCertificates: files.aws,
       logLevel: "debug",
-      settings: { heartbeatMs: { agent: 700, device: 20_000 }, settleMs: 0 },
+      settings: {
+        heartbeatMs: { agent: 700, device: 20_000 },
+        settleMs: 0,
+        holdDownMs: 60_000,
+        linkGraceMs: 3_000,
+      },
       tls: {
         cert: expect.stringContaining("BEGIN CERTIFICATE"),
         key: expect.stringContaining("PRIVATE KEY"),
@@ -94,6 +99,12 @@ test("everything that is wrong is told at once", async () => {
     "agentHeartbeatMs is too small or too short",
     "deviceHeartbeatMs is too large or too long",
     "settleMs is no number",
+  ]);
+  const failover = files.file("failover.yaml", "linkGraceMs: 100\nwitnessesMin: 1\ndrainDeadlineMs: soon\n");
+  expect(problems({ config: failover })).toEqual([
+    "linkGraceMs is too small or too short",
+    "witnessesMin is too small or too short",
+    "drainDeadlineMs is a text",
   ]);
   expect(problems({ listen: "127.0.0.1:0", awsCertificates: files.aws, stateDir: "/proc/x" })).toEqual([
     "stateDir cannot be written (ENOENT)",

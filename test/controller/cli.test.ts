@@ -100,6 +100,7 @@ Status                Offline
 Management IP         172.18.140.76
 Active Agents         0
 Sessions              0
+Judgement             not judged yet, it may come back
 Version               -
 Up Since              -
 Link                  down

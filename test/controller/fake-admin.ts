@@ -36,12 +36,13 @@ export function fakeAdmin(changes: Partial<AdminPort> = {}): AdminPort {
     metricsFacts: () => ({
       links: { agents: 3, devices: 10, strangers: 1 },
       instances: { Configured: 0, Offline: 0, Online: 1, Active: 2, Draining: 0 },
-      sessions: { waiting: 0, placed: 0, attached: 10 },
+      sessions: { waiting: 0, placed: 0, attached: 10, leaving: 1 },
       connectors: 1,
       devices: 10,
       queued: 0,
       totals: {
         placements: 12,
+        moved: { drain: 3, goodbye: 0, "link-lost": 2, devices: 0, "path-dead": 0 },
         enrolments: 3,
         joins: 10,
         commands: 7,

@@ -73,7 +73,7 @@ function attached(id: string, instanceId: string): SessionRow {
     ipv4: "10.0.0.1",
     ipv6: undefined,
   } as const;
-  return { id, device: id, epoch: 1, place };
+  return { id, device: id, epoch: 1, place, leaving: null };
 }
 
 const anyone = () => false;
@@ -157,7 +157,7 @@ describe("placement", () => {
   test("counts addresses promised to sessions that are not granted yet", () => {
     const { model, fleet } = world([{ free: 2, load: 0, status: "Active" }]);
     const place = { is: "placed", instance: "i0", pool: "Pool1" } as const;
-    model.apply(put("session", { id: "a", device: "a", epoch: 1, place }));
+    model.apply(put("session", { id: "a", device: "a", epoch: 1, place, leaving: null }));
     const placement = new Placement(model, fleet, 0);
     expect(placement.take("staff", anyone)).toMatchObject({ instance: "i0" });
     expect(placement.take("staff", anyone)).toBe("placement.no-address");

@@ -134,5 +134,5 @@ function device(n: number): DeviceRow {
 
 function session(n: number): SessionRow {
   const place = { is: "waiting", code: "placement.no-instance" } as const;
-  return { id: ids.session(n), device: ids.device(n), epoch: 1, place };
+  return { id: ids.session(n), device: ids.device(n), epoch: 1, place, leaving: null };
 }

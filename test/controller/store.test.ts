@@ -29,7 +29,7 @@ describe.each([
     await using store = open(folder.path);
     await store.commit({ changes: rows, audit: [] });
     const place = { is: "waiting", code: "placement.no-instance" } as const;
-    const moved = put("session", { id: "s3", device: "d3", epoch: 4, place });
+    const moved = put("session", { id: "s3", device: "d3", epoch: 4, place, leaving: null });
     await store.commit({ changes: [moved, remove("session", "s1"), remove("connector", "prod")], audit: [] });
     const saved = await store.load();
     expect(saved.connector).toEqual([]);
@@ -58,7 +58,7 @@ describe.each([
     await using store = open(folder.path);
     const place = { is: "placed", instance: "i1", pool: "Pool1" } as const;
     const changes = Array.from({ length: 10_000 }, (_, i) =>
-      put("session", { id: `s${i}`, device: `d${i}`, epoch: 1, place }),
+      put("session", { id: `s${i}`, device: `d${i}`, epoch: 1, place, leaving: null }),
     );
     expect(await store.commit({ changes, audit: [] })).toMatchObject({ ok: true });
     expect((await store.load()).session).toHaveLength(10_000);
@@ -204,6 +204,7 @@ describe("the SQLite store", () => {
     }
     const database = new DatabaseSync(join(folder.path, "controller.db"));
     database.exec("ALTER TABLE connector DROP COLUMN networks; ALTER TABLE instance DROP COLUMN vpc_cidrs");
+    database.exec("ALTER TABLE session DROP COLUMN leaving");
     database.exec("PRAGMA user_version = 1");
     database.close();
     await using store = openStore(folder.path);
@@ -212,6 +213,8 @@ describe("the SQLite store", () => {
         return put("connector", { ...change.put, networks: [] });
       if (change.table === "instance" && "put" in change)
         return put("instance", { ...change.put, vpcCidrs: [] });
+      if (change.table === "session" && "put" in change)
+        return put("session", { ...change.put, leaving: null });
       return change;
     });
     expect(listed(await store.load())).toEqual(before);

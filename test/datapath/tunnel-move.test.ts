@@ -75,6 +75,56 @@ describe.skipIf(noNamespaces)(title, () => {
     expect(await pings(device.namespace, application)).toBe(true);
   });
 
+  test("under traffic a silent death costs less than three seconds, with a controller that decides at once", async () => {
+    const { device, tunnel, verdicts, first, second } = await tunnelWorld();
+    await first.admit();
+    await second.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    const pinging = pingSteadily(device.namespace, application);
+    await pinging.more(20);
+    await runIn(first.host.namespace, "ip", "link", "set", "dev", first.host.name, "down");
+    const begunMs = performance.now();
+    await until("dead", () => verdicts.includes("1 dead"));
+    const deadAfterMs = performance.now() - begunMs;
+    tunnel.want(second.attachment);
+    await pinging.more(1);
+    const outageMs = performance.now() - begunMs;
+    await pinging.stop();
+    console.log(
+      `under traffic: dead after ${deadAfterMs.toFixed(0)} ms, traffic after ${outageMs.toFixed(0)} ms`,
+    );
+    // 1.8 s and a handshake, and what a busy machine takes.
+    expect(outageMs).toBeLessThan(3_000);
+  });
+
+  test("a path that loses a fifth each way is no dead one, with traffic and without", async () => {
+    const { device, tunnel, verdicts, first } = await tunnelWorld();
+    await first.admit();
+    tunnel.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    const lossy = "add rule inet lossy in udp dport 1024-65535 numgen random mod 5 0 drop";
+    for (const namespace of [device.namespace, first.host.namespace]) {
+      for (const command of [
+        "add table inet lossy",
+        "add chain inet lossy in { type filter hook input priority 0; }",
+        lossy,
+      ])
+        await runIn(namespace, "nft", command);
+    }
+    const pinging = pingSteadily(device.namespace, application, 100);
+    await pinging.more(40);
+    const { sent, lost } = await pinging.stop();
+    console.log(`${lost} of ${sent} echoes at 100 ms lost`);
+    expect(lost / sent).toBeGreaterThan(0.1);
+    // Some questions' worth of nobody but the probe.
+    const heard = async () =>
+      Number((await runIn(device.namespace, "wg", "show", device.name, "transfer")).split("\t")[1]);
+    const before = await heard();
+    await until("asked a few times", async () => (await heard()) > before + 500, 20_000);
+    expect(verdicts).toEqual(["1 alive"]);
+  });
+
   test("an instance that dies is told within four seconds, and the next one taken", async () => {
     const { device, tunnel, verdicts, first, second } = await tunnelWorld();
     await first.admit();

@@ -1,111 +1,178 @@
 import { describe, expect, test } from "vitest";
-import { type Echo, Probe, type ProbeEffect, type ProbeInput } from "../../device/core/probe.ts";
+import { Probe } from "../../device/core/probe.ts";
+import { ProbedPath, seeded } from "./probe-path.ts";
 
 const at = (ms: number) => ({ monotonicMs: ms, wallMs: ms });
+const hourMs = 3_600_000;
 
-describe("the probe", () => {
-  /** Answers what is asked by what the test says has come back. */
-  function watching() {
-    const probe = new Probe();
-    const told: [number, string][] = [];
-    const world = { rxBytes: 0, echo: "answered" as Echo, nowMs: 0, asked: 0 };
-    const post = (input: ProbeInput): void => {
-      for (const effect of probe.handle(input, at(world.nowMs))) perform(effect);
-    };
-    function perform(effect: ProbeEffect): void {
-      switch (effect.do) {
-        case "readReceived":
-          post({ kind: "received", effectId: effect.effectId, rxBytes: world.rxBytes });
-          return;
-        case "echo": {
-          world.asked += 1;
-          const { effectId } = effect;
-          const { echo } = world;
-          // An answer is traffic, and silence takes its time.
-          if (echo === "answered") world.rxBytes += 100;
-          if (echo === "silent") world.nowMs += 800;
-          post({ kind: "echoed", effectId, echo });
-          return;
-        }
-        case "tell":
-          told.push([world.nowMs, effect.verdict]);
-      }
-    }
-    const run = (ms: number, each: () => void = () => undefined) => {
-      const endMs = world.nowMs + ms;
-      for (;;) {
-        const dueMs = probe.nextDeadline();
-        if (dueMs === undefined || dueMs > endMs) break;
-        world.nowMs = Math.max(world.nowMs, dueMs);
-        each();
-        post({ kind: "tick" });
-      }
-      world.nowMs = endMs;
-    };
-    post({ kind: "watch", path: "s/1" });
-    return { probe, world, told, post, run };
+describe("what it costs", () => {
+  test("nothing is asked while traffic comes back", () => {
+    const path = new ProbedPath();
+    path.like.trafficEveryMs = 20;
+    path.run(60_000);
+    expect(path.questions).toBe(1);
+    expect(path.verdicts).toEqual(["alive"]);
+    expect(path.readings).toBeLessThan(160);
+  });
+
+  test("a path without traffic is asked every two seconds, and looked at every second", () => {
+    const path = new ProbedPath().run(60_000);
+    expect(path.questions).toBeLessThanOrEqual(31);
+    expect(path.readings).toBeLessThanOrEqual(92);
+  });
+
+  test("traffic that goes one way is asked for each second", () => {
+    const path = new ProbedPath();
+    Object.assign(path.like, { trafficEveryMs: 20, isAnswered: false });
+    path.run(60_000);
+    expect(path.questions).toBeLessThanOrEqual(61);
+    expect(path.verdicts).toEqual(["alive"]);
+  });
+});
+
+describe("a path that dies", () => {
+  /** How long until it is told, wherever in the probe's rhythm it dies. */
+  function deadAfterMs(like: Partial<ProbedPath["like"]>): number[] {
+    return Array.from({ length: 200 }, (_, i) => {
+      const path = new ProbedPath(i);
+      Object.assign(path.like, like);
+      path.run(20_000 + i * 11);
+      const diedAtMs = path.nowMs;
+      path.like.isDead = true;
+      path.run(20_000);
+      expect(path.verdicts).toEqual(["alive", "dead"]);
+      return (path.told[1]?.atMs ?? Number.POSITIVE_INFINITY) - diedAtMs;
+    });
   }
 
-  test("asks nothing while traffic comes back", () => {
-    const { world, told, run } = watching();
-    run(10_000, () => {
-      world.rxBytes += 100;
-    });
-    expect(world.asked).toBe(1);
-    expect(told).toEqual([[0, "alive"]]);
+  test.each([
+    ["with a request every 20 ms", { trafficEveryMs: 20 }, 1_900],
+    ["with a request every 300 ms", { trafficEveryMs: 300 }, 2_300],
+    ["with a request every 3 s", { trafficEveryMs: 3_000 }, 3_400],
+    ["without traffic", {}, 3_100],
+    ["far away, with traffic", { trafficEveryMs: 20, rttMs: 300 }, 2_300],
+  ])("%s", (_name, like, withinMs) => {
+    const times = deadAfterMs(like).toSorted((a, b) => a - b);
+    console.log(`${_name}: dead after ${times[100]?.toFixed(0)} ms, at most ${times.at(-1)?.toFixed(0)} ms`);
+    expect(times.at(-1)).toBeLessThanOrEqual(withinMs);
+    // Not before a question was asked for its whole second.
+    expect(times[0]).toBeGreaterThanOrEqual(1_000);
   });
 
-  test("asks each second while none does", () => {
-    const { world, run } = watching();
-    run(10_000);
-    expect(world.asked).toBe(11);
+  test("that never was: dead after two seconds and more, once", () => {
+    const path = new ProbedPath();
+    // The first question is on its way when it dies.
+    path.like.isDead = true;
+    path.run(60_000);
+    expect(path.verdicts).toEqual(["dead"]);
+    expect(path.told[0]?.atMs).toBeGreaterThanOrEqual(2_000);
+    expect(path.told[0]?.atMs).toBeLessThan(3_000);
   });
 
-  test("a path that goes silent is dead within three seconds, told once, and alive again when it answers", () => {
-    const { world, told, run } = watching();
-    run(5_000);
-    expect(world.rxBytes).toBe(600);
-    world.echo = "silent";
-    run(10_000);
-    world.echo = "answered";
-    run(2_000);
-    expect(told.map(([, verdict]) => verdict)).toEqual(["alive", "dead", "alive"]);
-    expect(told[1]?.[0]).toBeLessThanOrEqual(8_000);
-    expect(told[1]?.[0]).toBeGreaterThanOrEqual(7_500);
+  test("is alive again when it answers, and found dead as soon as before the next time", () => {
+    const path = new ProbedPath();
+    path.like.trafficEveryMs = 20;
+    path.run(10_000);
+    path.like.isDead = true;
+    path.run(30_000);
+    path.like.isDead = false;
+    path.run(5_000);
+    expect(path.verdicts).toEqual(["alive", "dead", "alive"]);
+    path.like.isDead = true;
+    path.run(1_900);
+    expect(path.verdicts).toEqual(["alive", "dead", "alive", "dead"]);
   });
 
-  test("a host that was asleep has no opinion", () => {
-    const { world, told, run } = watching();
-    run(5_000);
-    world.nowMs += 3_600_000;
-    // Its own network needs a moment to be there again.
-    world.echo = "silent";
-    run(1_900);
-    world.echo = "answered";
-    run(2_000);
-    expect(told.map(([, verdict]) => verdict)).toEqual(["alive"]);
+  test("while only echoes are filtered, traffic that comes back is life", () => {
+    const path = new ProbedPath();
+    Object.assign(path.like, { trafficEveryMs: 600, isMute: true });
+    path.run(600_000);
+    expect(path.verdicts).toEqual(["alive"]);
+  });
+});
+
+describe("a bad path is no dead one", () => {
+  /** Hours of false alarms: seeds × hours. */
+  function falseAlarms(like: Partial<ProbedPath["like"]>, seeds: number, ms: number): number {
+    let alarms = 0;
+    for (let seed = 1; seed <= seeds; seed++) {
+      const path = new ProbedPath(seed);
+      Object.assign(path.like, like);
+      path.run(ms);
+      alarms += path.verdicts.filter((verdict) => verdict === "dead").length;
+    }
+    return alarms;
+  }
+
+  test.each([
+    ["a fifth lost, 300 ms away, no traffic", { lossRatio: 0.2, rttMs: 300 }],
+    ["a fifth lost, 300 ms away, a request a second", { lossRatio: 0.2, rttMs: 300, trafficEveryMs: 1_000 }],
+    ["a fifth lost each way, no traffic", { lossRatio: 0.36, rttMs: 40 }],
+    ["a second away", { rttMs: 950 }],
+  ])("%s: not one alarm in ten hours", (_name, like) => {
+    expect(falseAlarms(like, 10, hourMs)).toBe(0);
   });
 
-  test("an echo that could not be sent says nothing about the path", () => {
-    const { world, told, run } = watching();
-    run(5_000);
-    world.echo = "unsent";
-    run(10_000);
-    expect(told.map(([, verdict]) => verdict)).toEqual(["alive"]);
+  test("a fifth lost each way and 300 ms away: an alarm an hour at most", () => {
+    expect(falseAlarms({ lossRatio: 0.36, rttMs: 300 }, 10, hourMs)).toBeLessThanOrEqual(10);
   });
 
-  test("answers about an earlier path are not about this one", () => {
-    const probe = new Probe();
-    const [first] = probe.handle({ kind: "watch", path: "s/1" }, at(0));
-    expect(first).toMatchObject({ do: "readReceived" });
-    probe.handle({ kind: "watch", path: "s/2" }, at(10));
-    const late = {
-      kind: "received",
-      effectId: first?.do === "readReceived" ? first.effectId : 0,
-      rxBytes: 5,
-    } as const;
-    expect(probe.handle(late, at(20))).toEqual([]);
-    expect(probe.handle({ kind: "watch", path: undefined }, at(30))).toEqual([]);
-    expect(probe.nextDeadline()).toBeUndefined();
+  test("answers that take longer than a question lead to one alarm at most", () => {
+    expect(falseAlarms({ rttMs: 1_300 }, 1, hourMs)).toBeLessThanOrEqual(1);
   });
+
+  test("a host that gets to everything up to 900 ms late", () => {
+    const random = seeded(7);
+    const lateMs = () => random() ** 2 * 900;
+    expect(falseAlarms({ lateMs, trafficEveryMs: 50 }, 5, hourMs)).toBe(0);
+    expect(falseAlarms({ lateMs }, 5, hourMs)).toBe(0);
+  });
+});
+
+test("a host that was asleep has no opinion", () => {
+  const path = new ProbedPath().run(5_000);
+  path.nowMs += hourMs;
+  // Its own network needs a moment to be there again.
+  path.like.isDead = true;
+  path.run(900);
+  path.like.isDead = false;
+  path.run(5_000);
+  expect(path.verdicts).toEqual(["alive"]);
+});
+
+test("an echo that could not be sent says nothing about the path", () => {
+  const path = new ProbedPath().run(5_000);
+  path.like.isUnable = true;
+  path.run(60_000);
+  expect(path.verdicts).toEqual(["alive"]);
+  expect(path.questions).toBeLessThan(70);
+});
+
+test("a question that comes back at once is not repeated at once", () => {
+  const probe = new Probe();
+  let nowMs = 0;
+  let asked = 0;
+  const post = (input: Parameters<Probe["handle"]>[0]): void => {
+    for (const effect of probe.handle(input, at(nowMs))) {
+      if (effect.do === "count") post({ kind: "counted", effectId: effect.effectId, counters: undefined });
+      if (effect.do !== "ask") continue;
+      asked += 1;
+      post({ kind: "echoed", effectId: effect.effectId, echo: { is: "silent" } });
+    }
+  };
+  post({ kind: "watch", path: "s/1" });
+  for (; nowMs < 10_000; nowMs += 10) post({ kind: "tick" });
+  expect(asked).toBeLessThan(40);
+});
+
+test("answers about an earlier path are not about this one", () => {
+  const probe = new Probe();
+  const [first] = probe.handle({ kind: "watch", path: "s/1" }, at(0));
+  expect(first).toMatchObject({ do: "count" });
+  probe.handle({ kind: "watch", path: "s/2" }, at(10));
+  const effectId = first?.do === "count" ? first.effectId : 0;
+  const late = { kind: "counted", effectId, counters: { rxBytes: 5, txBytes: 5 } } as const;
+  expect(probe.handle(late, at(20))).toEqual([]);
+  expect(probe.handle({ kind: "watch", path: undefined }, at(30))).toEqual([]);
+  expect(probe.nextDeadline()).toBeUndefined();
 });

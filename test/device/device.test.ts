@@ -132,9 +132,41 @@ test("reports what the probe says of the path that carries, and takes it back wh
   bench.wants(attached(2));
   bench.give({ kind: "verdict", path: attached(1), verdict: "dead" });
   expect(bench.observed().get("path")).toMatchObject({ epoch: 1, verdict: "dead" });
-  expect(bench.observed().get("held")).toMatchObject({ epoch: 2 });
   bench.give({ kind: "carries", path: attached(2) });
   expect(bench.observed().has("path")).toBe(false);
+});
+
+test("holds the old place for the controller until the new one carries", () => {
+  const bench = joined();
+  const held = () => bench.observed().get("held");
+  bench.wants(attached(1));
+  // Nothing carries yet: what was taken is all there is to say.
+  expect(held()).toMatchObject({ epoch: 1 });
+  bench.give({ kind: "carries", path: attached(1) });
+  const second = attached(2, { instance: "aws-us-east-1-con-00002", ipv4: "172.18.128.33" });
+  bench.wants(second);
+  expect(bench.saved.hold).toMatchObject({ to: { epoch: 2 } });
+  const { session, instance, ipv4 } = attached(1);
+  expect(held()).toEqual({ session, epoch: 1, instance, ipv4 });
+  // Also to a controller that was away meanwhile.
+  bench.closes(1006);
+  bench.wait();
+  bench.links();
+  expect(held()).toMatchObject({ epoch: 1 });
+  bench.give({ kind: "carries", path: second });
+  expect(held()).toEqual({ session, epoch: 2, instance: second.instance, ipv4: second.ipv4 });
+  // Other addresses at the same place are those of the place.
+  bench.wants({ ...second, ipv4: "172.18.128.34" });
+  expect(held()).toMatchObject({ epoch: 2, ipv4: "172.18.128.34" });
+  bench.wants({ state: "waiting", code: "placement.no-instance" });
+  expect(held()).toBeUndefined();
+});
+
+test("without a tunnel a place is held when it is taken", () => {
+  const bench = joined();
+  bench.wants(attached(1));
+  bench.wants(attached(2));
+  expect(bench.observed().get("held")).toMatchObject({ epoch: 2 });
 });
 
 test("a verdict of while the link was away is said on the next one", () => {

@@ -68,13 +68,15 @@ describe.skipIf(noNamespaces)(title, () => {
   test("takes a new attachment when it works, and reports the path that carries until then", async () => {
     const world = await deviceWorld();
     const { controller, namespace, first, second } = world;
-    await attached(world);
+    const device = await attached(world);
     const pinging = pingSteadily(namespace, "169.254.77.53");
     await pinging.more(5);
     controller.attaches(second.attachment);
-    await until("held", () => (controller.reported("held") as { epoch: number } | undefined)?.epoch === 2);
+    await until("taken", () => device.output().includes('"msg":"moved"'));
     await pinging.more(30);
     expect(controller.reported("path")).toMatchObject({ epoch: 1, verdict: "alive" });
+    // Whoever hears the new epoch may take the old place away.
+    expect(controller.reported("held")).toMatchObject({ epoch: 1, instance: first.attachment.instance });
     expect((await pinging.stop()).lost).toBe(0);
     await second.admit();
     await until("moved", () => epochOf(world) === 2 && verdictOf(world) === "alive");
@@ -82,13 +84,15 @@ describe.skipIf(noNamespaces)(title, () => {
       session: second.attachment.session,
       instance: second.attachment.instance,
     });
+    expect(controller.reported("held")).toMatchObject({ epoch: 2, instance: second.attachment.instance });
     expect(await pings(namespace, application)).toBe(true);
     // An instance that dies.
     await runIn(second.host.namespace, "ip", "link", "set", "dev", second.host.name, "down");
     const begunMs = performance.now();
     await until("dead", () => verdictOf(world) === "dead");
     console.log(`dead path reported after ${(performance.now() - begunMs).toFixed(0)} ms`);
-    expect(performance.now() - begunMs).toBeLessThan(5_000);
+    // 3.0 s where nothing is sent, and what a busy machine takes.
+    expect(performance.now() - begunMs).toBeLessThan(4_500);
     const shown = world.start("status");
     expect(await shown.ended).toBe(1);
     expect(shown.output()).toMatch(/dead since/);

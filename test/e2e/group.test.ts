@@ -7,7 +7,7 @@ import { scripts } from "../../lab/scripts.ts";
 import { startLab } from "../../lab/start.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
-import { logsIn, look, places, run, untilActive, untilCondition } from "./look.ts";
+import { logsIn, look, patient, places, run, untilActive, untilCondition } from "./look.ts";
 
 /** One group of real processes, to which one thing after the other happens. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -15,7 +15,13 @@ const folder = temporaryFolder();
 let lab: Lab;
 
 beforeAll(async () => {
-  lab = await startLab({ folder: folder.path, instances: 3, devices: 5, prefixSchedule: "* * * * * *" });
+  lab = await startLab({
+    folder: folder.path,
+    instances: 3,
+    devices: 5,
+    prefixSchedule: "* * * * * *",
+    controllerSettings: patient,
+  });
   await untilActive(lab);
 });
 

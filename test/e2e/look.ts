@@ -9,6 +9,12 @@ import type { Lab } from "../../lab/lab.ts";
 import { scripts } from "../../lab/scripts.ts";
 import { until } from "../support/until.ts";
 
+/**
+ * No device has a tunnel here, so none can say that its path works while an agent is away, and a busy machine takes its time
+ * to start one again.
+ */
+export const patient = { linkGraceMs: 60_000 } as const;
+
 /** What the agent's socket says; undefined while it does not answer. */
 export async function look<What extends Read>(
   instance: LabInstance,

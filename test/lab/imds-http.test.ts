@@ -101,7 +101,7 @@ test("directories list their keys, with and without the slash at the end", async
     "/latest/meta-data/network/interfaces": "macs/",
     [macsPath]: "0e:49:61:0f:00:01/\n0e:49:61:0f:01:01/",
     "/latest/meta-data":
-      "ami-id\nhostname\ninstance-id\ninstance-type\nlocal-hostname\nlocal-ipv4\nmac\nnetwork/\nplacement/\nsecurity-groups",
+      "ami-id\nhostname\ninstance-id\ninstance-life-cycle\ninstance-type\nlocal-hostname\nlocal-ipv4\nmac\nnetwork/\nplacement/\nsecurity-groups",
   };
   for (const [path, body] of Object.entries(listings)) {
     for (const spelling of [path, `${path}/`])
@@ -144,6 +144,7 @@ test("the keys of the instance and of its interface", async () => {
   const expected: Record<string, string> = {
     "ami-id": "ami-0c0ffee0c0ffee001",
     hostname: "ip-172-18-139-4.ec2.internal",
+    "instance-life-cycle": "spot",
     "instance-type": "c5.xlarge",
     "local-ipv4": "172.18.139.4",
     mac,

@@ -275,6 +275,17 @@ describe("waiting", () => {
   });
 });
 
+test("who is to try again while a refusal is being closed tries when it is", () => {
+  const w = new World();
+  w.do({ kind: "start" });
+  w.receive(challenge);
+  w.receive({ type: "refused", code: "otp.used", text: "" });
+  expect(w.do({ kind: "retry" })).toEqual([]);
+  w.close(4000);
+  expect(w.link.state).toMatchObject({ kind: "waiting", retryAtMs: w.nowMs });
+  expect(w.wait()).toMatchObject([{ do: "dial" }]);
+});
+
 test.each(failureCodes)("a refusal with %s stops or waits as its retry class says", (code) => {
   const w = reach.proving();
   w.receive({ type: "refused", code, text: "" });

@@ -1,5 +1,5 @@
 import { list } from "../../../protocol/node/table.ts";
-import { duration, exitCodes, printable } from "../../../protocol/node/text.ts";
+import { duration, exitCodes, printable, timestamp } from "../../../protocol/node/text.ts";
 import type { Condition, LinkView, StatusView } from "../../../protocol/view.ts";
 import { type Page, paragraph, type Report, type Style } from "../page.ts";
 import { poolTable } from "./pools.ts";
@@ -77,8 +77,45 @@ function facts(status: StatusView): string {
     ["Sessions", `${status.sessions}, ${activeAgents} active ${activeAgents === 1 ? "device" : "devices"}`],
     ["Prefixes", read],
     ["Version", status.version],
-    ...(status.drain.length === 0 ? [] : [["Draining", `because of ${status.drain.join(", ")}`] as const]),
+    ...(status.drain.length === 0 ? [] : [["Draining", drainText(status)] as const]),
   ]);
+}
+
+/** Why, since when and until when, and how far it has come. */
+export function drainText({ drain, draining, departure, sessions, nowMs }: StatusView): string {
+  // An older version wrote down no time.
+  const sinceMs = draining?.sinceMs || nowMs;
+  const forText = nowMs - sinceMs < 1_000 ? "" : `, for ${duration(nowMs - sinceMs)}`;
+  const most = Math.max(sessions, draining?.sessionsMost ?? 0);
+  const left = most > sessions ? `${sessions} of ${most} sessions` : counted(sessions);
+  return [
+    `because of ${drain.join(", ")}${forText}`,
+    `${left} left${endText(draining?.untilMs, sessions, nowMs)}`,
+    ...departureText(departure, nowMs),
+  ].join("\n");
+}
+
+function departureText(departure: StatusView["departure"], nowMs: number): string[] {
+  switch (departure?.state) {
+    case undefined:
+      return [];
+    case "leaving":
+      return [`says goodbye in ${duration(Math.max(0, departure.untilMs - nowMs))} at the latest`];
+    case "left":
+      return [
+        `left the group ${duration(nowMs - departure.atMs)} ago, with ${counted(departure.sessions)} here`,
+      ];
+  }
+}
+
+export function counted(sessions: number): string {
+  return `${sessions} session${sessions === 1 ? "" : "s"}`;
+}
+
+function endText(untilMs: number | undefined, sessions: number, nowMs: number): string {
+  if (untilMs === undefined) return "";
+  if (untilMs > nowMs) return `, until ${timestamp(untilMs)} (${duration(untilMs - nowMs)})`;
+  return sessions === 0 ? "" : `, was to be done ${duration(nowMs - untilMs)} ago`;
 }
 
 function linkText(link: LinkView, nowMs: number): string {
@@ -98,7 +135,9 @@ function nextStep(status: StatusView, page: Page): string {
   return paragraph(next(status), page.width, "Next: ");
 }
 
-function next({ status, conditions, drain }: StatusView): string {
+function next({ status, conditions, drain, departure }: StatusView): string {
+  if (departure?.state === "left")
+    return "it has left the group; start the agent again to bring it back (`systemctl restart connector`).";
   const prefixWrong = conditions.some(
     ({ code, severity }) => severity !== "info" && /^(prefix|pool)\./.test(code),
   );

@@ -19,7 +19,8 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
           )
           .epilogue(
             "The file has the fields listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel, agentHeartbeatMs, " +
-              "deviceHeartbeatMs and settleMs; options win. " +
+              "deviceHeartbeatMs and settleMs, which options win over, and for failover linkGraceMs, returnGraceMs, " +
+              "witnessesMin, pathGraceMs, holdDownMs and drainDeadlineMs. " +
               "SIGHUP reads the certificate again. Exit code 78: the configuration is wrong.",
           ),
       (o) => choose(async () => await (await import("../serve.ts")).serve(world, flagsOf(o))),
@@ -31,7 +32,8 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
         askOptions(y)
           .example("$0 status", "")
           .epilogue(
-            "Exit code 1: a connector has no active instance, or an instance is Offline or has a condition worse than info.",
+            "Exit code 1: a connector has no active instance, or an instance is Offline, has a condition worse than info, is " +
+              "condemned by its devices, or has users for whom there is no other place.",
           ),
       (o) => choose(async () => (await import("../status.ts")).status(world, o)),
     )

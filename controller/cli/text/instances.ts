@@ -9,6 +9,13 @@ export function instanceTable(instances: readonly InstanceView[], width: Width):
   if (instances.length === 0) {
     return "No instance has enrolled yet. Launch one with an OTP: connector-controller otp create --help";
   }
+  const judged = instances
+    .filter(({ judgement }) => judgement.is !== "serving")
+    .map((instance) => `${instance.name}: ${judgementText(instance)}`);
+  return [portalTable(instances, width), ...(judged.length === 0 ? [] : [judged.join("\n")])].join("\n\n");
+}
+
+function portalTable(instances: readonly InstanceView[], width: Width): string {
   return table(
     [
       { title: "Name" },
@@ -50,6 +57,7 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["Management IP", instance.managementIp],
     ["Active Agents", String(instance.activeAgents)],
     ["Sessions", String(instance.sessions)],
+    ["Judgement", judgementText(instance)],
     ["Version", instance.version ?? "-"],
     ["Up Since", timestamp(instance.upSinceMs ?? undefined)],
     ["Link", instance.linkUpSinceMs === null ? "down" : `up since ${timestamp(instance.linkUpSinceMs)}`],
@@ -64,6 +72,29 @@ export function instanceText(instance: InstanceView, width: Width): string {
   const parts = [facts, pools(instance.pools, width)];
   parts.push(attention(instance));
   return parts.join("\n\n");
+}
+
+const reasons = {
+  administrator: "an administrator drains it",
+  instance: "it drains",
+  goodbye: "it said goodbye",
+  "link-lost": "its link is lost",
+  devices: "its devices say that their path is dead",
+} as const satisfies Record<NonNullable<InstanceView["judgement"]["why"]>, string>;
+
+/** `gone since …: its link is lost; 12 moved, 1 waits for an address`. */
+export function judgementText({ judgement, linkUpSinceMs }: InstanceView): string {
+  const { is, why, sinceMs, devicesAlive, devicesDead, moved, leaving, waiting } = judgement;
+  const devices = devicesDead === 0 ? [] : [`devices: ${devicesDead} say dead, ${devicesAlive} alive`];
+  const handing = leaving === 0 ? [] : [`${leaving} coming over`];
+  if (is === "serving") {
+    const what = linkUpSinceMs === null ? "not judged yet, it may come back" : is;
+    return [what, ...devices, ...handing].join("; ");
+  }
+  const stuck = waiting === 0 ? [] : [`${waiting} without another place`];
+  const sessions = [`sessions: ${moved} moved`, ...handing, ...stuck].join(", ");
+  const because = why === null ? "" : `: ${reasons[why]}`;
+  return [`${is} since ${timestamp(sinceMs ?? undefined)}${because}`, ...devices, sessions].join("; ");
 }
 
 function attention({ status, conditions }: InstanceView): string {

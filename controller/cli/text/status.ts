@@ -1,6 +1,7 @@
 import { table } from "../../../protocol/node/table.ts";
 import type { ConnectorView, InstanceView } from "../../core/views.ts";
 import { connectorTable } from "./connectors.ts";
+import { judgementText } from "./instances.ts";
 
 interface Group {
   readonly connectors: readonly ConnectorView[];
@@ -35,7 +36,18 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
   const offline = instances
     .filter(({ status }) => status === "Offline")
     .map(({ name }) => ({ where: name, what: "is Offline", hint: "Look on the instance: connector status" }));
-  return [...idle, ...offline, ...conditions];
+  // Both may be true of an instance that says it is Active.
+  const judged = instances
+    .filter(({ judgement }) => judgement.why === "devices" || judgement.waiting > 0)
+    .map((instance) => ({
+      where: instance.name,
+      what: judgementText(instance),
+      hint:
+        instance.judgement.waiting > 0
+          ? "Add prefixes to the other instances' pools, or add an instance"
+          : "Look on the instance, and at the UDP port of its endpoint: connector check",
+    }));
+  return [...idle, ...offline, ...judged, ...conditions];
 }
 
 export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {

@@ -1,0 +1,195 @@
+import type { Instant } from "../../protocol/time.ts";
+import type { Fleet } from "./fleet.ts";
+import {
+  type Evidence,
+  type Fate,
+  fateOf,
+  fateOfPlaced,
+  isCondemned,
+  judge,
+  judgeAgainAtMs,
+  type LinkEvidence,
+  serving,
+  type Testimony,
+  type Verdict,
+} from "./judgement.ts";
+import { LonePaths } from "./lone-paths.ts";
+import type { Model } from "./model.ts";
+import type { InstanceRow, SessionRow } from "./rows.ts";
+import type { CoreSettings } from "./settings.ts";
+import { Settling } from "./settling.ts";
+import { Timers } from "./timers.ts";
+import { Witnesses } from "./witnesses.ts";
+
+interface Standing {
+  verdict: Verdict;
+  since: Instant;
+  /** Sessions moved off it since then. */
+  moved: number;
+  strikes: number;
+  heldDownUntilMs: number;
+}
+
+/** An instance that was condemned again is avoided for twice as long, until it was well for `forgiveMs`. */
+const holdDown = { doublings: 5, forgiveMs: 600_000 } as const;
+
+/**
+ * Keeps the evidence about every instance and the verdicts that follow from it. Work is in proportion to what changed: an
+ * instance is judged again when something about it was said or its time has come.
+ */
+export class Judge {
+  readonly settling: Settling;
+  readonly witnesses: Witnesses;
+  readonly lone: LonePaths;
+  readonly #model: Model;
+  readonly #fleet: Fleet;
+  readonly #settings: CoreSettings;
+  /** BOUNDED: instances. */
+  readonly #standings = new Map<string, Standing>();
+  readonly #timers = new Timers();
+  #toJudge = new Set<string>();
+  #wasSettled = false;
+
+  constructor(model: Model, fleet: Fleet, settings: CoreSettings, now: Instant) {
+    this.#model = model;
+    this.#fleet = fleet;
+    this.#settings = settings;
+    this.settling = new Settling(model, fleet, settings, now);
+    this.witnesses = new Witnesses(model, fleet);
+    this.lone = new LonePaths(settings);
+  }
+
+  verdictOf(instance: string): Verdict {
+    return this.#standings.get(instance)?.verdict ?? serving;
+  }
+
+  /** For those who are not serving: since when, and how many sessions left it since. */
+  standingOf(instance: string): Readonly<Pick<Standing, "verdict" | "since" | "moved">> | undefined {
+    return this.#standings.get(instance);
+  }
+
+  /** Something was said about an instance. */
+  look(instance: string): void {
+    this.#toJudge.add(instance);
+  }
+
+  /** An instance has a link again, which it had lost then: what it says from now on is news. */
+  back(instance: string, isAlone: boolean, lostAtMs: number | undefined, now: Instant): void {
+    const standing = this.#standings.get(instance);
+    if (standing !== undefined) standing.heldDownUntilMs = 0;
+    if (isAlone && lostAtMs !== undefined) this.settling.firstBack(instance, lostAtMs, now);
+    this.look(instance);
+  }
+
+  /** A device's word, link or session has changed. */
+  hear(device: string, now: Instant): void {
+    for (const instance of this.witnesses.look(device)) this.look(instance);
+    if (this.witnesses.wordOf(device) === "dead") this.lone.dead(device, now);
+    else this.lone.notDead(device, now);
+  }
+
+  moved(instance: string, sessions: number): void {
+    const standing = this.#standings.get(instance);
+    if (standing !== undefined) standing.moved += sessions;
+  }
+
+  forget(instance: string): void {
+    this.#standings.delete(instance);
+    this.#timers.delete(instance);
+    this.#toJudge.delete(instance);
+  }
+
+  /** Judges those about whom there is something new; answers whose verdict changed. */
+  run(now: Instant): readonly string[] {
+    const isSettled = this.settling.isOver(now);
+    if (isSettled && !this.#wasSettled) for (const id of this.#model.instances.keys()) this.look(id);
+    this.#wasSettled = isSettled;
+    if (!isSettled) return [];
+    for (const id of this.#timers.take(now.monotonicMs)) this.look(id);
+    if (this.#toJudge.size === 0) return [];
+    const ids = this.#toJudge;
+    this.#toJudge = new Set();
+    return [...ids].filter((id) => this.#judge(id, now));
+  }
+
+  nextDeadline(now: Instant): number | undefined {
+    if (!this.settling.isOver(now)) return this.settling.endsAtMs;
+    return this.#timers.next();
+  }
+
+  /** What the evidence about its instance means for a session, as far as there is a way to go. */
+  fateOf(session: SessionRow, now: Instant): Fate {
+    const { place } = session;
+    if (place.is === "waiting") return "stay";
+    const verdict = this.verdictOf(place.instance);
+    return place.is === "placed" ? fateOfPlaced(verdict) : fateOf(verdict, this.testimonyOf(session, now));
+  }
+
+  testimonyOf({ device }: SessionRow, now: Instant): Testimony {
+    const facts = this.#fleet.device(device);
+    if (facts?.link === undefined) return "away";
+    const word = this.witnesses.wordOf(device);
+    if (word === "dead") return this.lone.isLasting(device) ? "lasting" : "dead";
+    if (word === "alive") return "alive";
+    const isFresh = now.monotonicMs < facts.linkedAtMs + this.#settings.linkGraceMs;
+    return isFresh || facts.report === undefined ? "fresh" : "silent";
+  }
+
+  #judge(id: string, now: Instant): boolean {
+    const row = this.#model.instances.get(id);
+    if (row === undefined) return false;
+    const before = this.#standings.get(id);
+    let evidence = this.#evidence(row, before);
+    const isHeldDown = now.monotonicMs < evidence.heldDownUntilMs;
+    const standing = before ?? { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+    if (evidence.link.is !== "goodbye" && isCondemned(evidence, this.#settings) && !isHeldDown) {
+      this.#strike(standing, now);
+      evidence = { ...evidence, heldDownUntilMs: standing.heldDownUntilMs };
+    }
+    const verdict = judge(evidence, this.#settings, now.monotonicMs);
+    const againAtMs = judgeAgainAtMs(evidence, now.monotonicMs);
+    if (againAtMs === undefined) this.#timers.delete(id);
+    else this.#timers.set(id, againAtMs);
+    if (isSame(verdict, standing.verdict)) {
+      if (before === undefined && standing.strikes > 0) this.#standings.set(id, standing);
+      return false;
+    }
+    this.#standings.set(id, { ...standing, verdict, since: now, moved: 0 });
+    return true;
+  }
+
+  #strike(standing: Standing, now: Instant): void {
+    const wellForMs = now.monotonicMs - standing.heldDownUntilMs;
+    const isForgiven = standing.heldDownUntilMs > 0 && wellForMs > holdDown.forgiveMs;
+    standing.strikes = isForgiven ? 1 : standing.strikes + 1;
+    const factor = 2 ** Math.min(standing.strikes - 1, holdDown.doublings);
+    standing.heldDownUntilMs = now.monotonicMs + this.#settings.holdDownMs * factor;
+  }
+
+  #evidence({ id, drainSinceMs }: InstanceRow, standing: Standing | undefined): Evidence {
+    const facts = this.#fleet.instance(id);
+    return {
+      link: this.#link(id),
+      isDrained: drainSinceMs !== null,
+      status: facts?.report?.status,
+      ...this.witnesses.of(id),
+      heldDownUntilMs: standing?.heldDownUntilMs ?? 0,
+    };
+  }
+
+  #link(id: string): LinkEvidence {
+    const facts = this.#fleet.instance(id);
+    if (facts?.goodbye !== undefined) return { is: "goodbye" };
+    if (facts?.link !== undefined) return { is: "up" };
+    const { linkGraceMs, returnGraceMs } = this.#settings;
+    const lostAtMs = facts?.lostAtMs;
+    // After the controller's own absence it comes back as slowly as clients do.
+    return lostAtMs === undefined || this.settling.isOfAbsence(lostAtMs)
+      ? { is: "lost", sinceMs: this.settling.sinceMs, graceMs: returnGraceMs }
+      : { is: "lost", sinceMs: lostAtMs, graceMs: linkGraceMs };
+  }
+}
+
+function isSame(a: Verdict, b: Verdict): boolean {
+  return a.is === b.is && ("why" in a ? a.why : "") === ("why" in b ? b.why : "");
+}

@@ -1,0 +1,32 @@
+import type { Instant } from "../../protocol/time.ts";
+import type { Judge } from "./judge.ts";
+import type { Model } from "./model.ts";
+import type { JudgementView } from "./views.ts";
+
+/** What the controller thinks of an instance, why, and what that means for its sessions. */
+export function judgementView(id: string, model: Model, judge: Judge, now: Instant): JudgementView {
+  const standing = judge.standingOf(id);
+  const verdict = judge.verdictOf(id);
+  const { alive, dead } = judge.witnesses.of(id);
+  const isServing = verdict.is === "serving";
+  return {
+    is: verdict.is,
+    why: "why" in verdict ? verdict.why : null,
+    sinceMs: isServing ? null : (standing?.since.wallMs ?? null),
+    devicesAlive: alive,
+    devicesDead: dead,
+    moved: isServing ? 0 : (standing?.moved ?? 0),
+    leaving: model.leavingFrom(id).size,
+    waiting: isServing ? 0 : waiting(id, model, judge, now),
+  };
+}
+
+/** Sessions that should be elsewhere and have found no other place. Looks at all of them, so only for who is not serving. */
+function waiting(id: string, model: Model, judge: Judge, now: Instant): number {
+  let count = 0;
+  for (const key of model.sessionsOn(id)) {
+    const session = model.sessions.get(key);
+    if (session?.leaving === null && judge.fateOf(session, now) !== "stay") count += 1;
+  }
+  return count;
+}

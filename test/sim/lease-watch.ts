@@ -1,0 +1,181 @@
+import { type DataPathPlan, type LeaseRow, pairKey, type StoreBatch } from "../../agent/core/ports.ts";
+import type { SessionOutcome } from "../../protocol/state.ts";
+import type { DeviceHost } from "./device-host.ts";
+import { check } from "./finding.ts";
+import type { InstanceHost } from "./instance-host.ts";
+import { isCarrying } from "./path.ts";
+import { isIn } from "./table-watch.ts";
+import type { World } from "./world.ts";
+
+type Granted = Extract<SessionOutcome, { outcome: "granted" }>;
+
+/** Whose an address was last, and since when it rests: no longer let in, or on disk as cooling, whichever was first. */
+interface LastUse {
+  readonly device: string;
+  wasPlanned: boolean;
+  restsSinceMs: number | undefined;
+}
+
+/** What instances write and plan, against what their disks and kernels hold. */
+export class LeaseWatch {
+  readonly #world: World;
+  /** By instance and address. */
+  readonly #last = new Map<string, LastUse>();
+  /**
+   * Until when a lease stood on disk, by instance, holder and address: one turn's writes go before all it says, so what it
+   * said before it let go was true in that turn.
+   */
+  readonly #onDiskUntilMs = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  writing(host: InstanceHost, { leases, forgotten }: StoreBatch): void {
+    const { nowMs } = this.#world.agenda;
+    const rows = new Map(host.disk.leases);
+    for (const pair of forgotten) rows.delete(pair);
+    for (const row of leases) rows.set(pairKey(row.ipv4, row.ipv6), row);
+    checkAddresses(rows.values(), `rows of ${host.name}`);
+    for (const [pair, before] of host.disk.leases) {
+      const after = rows.get(pair);
+      if (before.state !== "leased" || after === before) continue;
+      for (const name of namesOf(host, before)) this.#onDiskUntilMs.set(name, nowMs);
+      if (after?.state !== "leased" || after.device !== before.device) this.#rests(host, before, nowMs);
+    }
+    for (const row of leases) {
+      if (row.state !== "leased") continue;
+      for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, Number.POSITIVE_INFINITY);
+      this.#leased(host, row, nowMs);
+    }
+  }
+
+  /** Invariant 2: what is said of a grant. */
+  granted(host: InstanceHost, session: string, { epoch, ipv4, ipv6 }: Granted): void {
+    check(
+      this.#isOnDisk(host, `${session}/${epoch}`, pairKey(ipv4, ipv6)),
+      2,
+      () => `${host.name} says ${ipv4} ${ipv6} is ${session}'s in ${epoch}, and its disk does not`,
+    );
+  }
+
+  /** Invariants 1, 2 and 7: what its packets pass for. */
+  planned(host: InstanceHost, { peers }: DataPathPlan): void {
+    const addresses = checkAddresses(peers, `peers of ${host.name}`);
+    const devices = new Map(
+      this.#world.controller.tables.all("device").map(({ wireguardKey, id }) => [wireguardKey, id]),
+    );
+    for (const { session, wireguardKey, ipv4, ipv6 } of peers) {
+      const pair = pairKey(ipv4, ipv6);
+      const device = devices.get(wireguardKey);
+      const isTheirs = device !== undefined && this.#isOnDisk(host, device, pair);
+      check(
+        isTheirs || this.#isOnDisk(host, session, pair),
+        2,
+        () => `${host.name} lets ${session} in with ${pair}, and its disk does not`,
+      );
+    }
+    for (const [name, last] of this.#last) {
+      if (!name.startsWith(`${host.name} `)) continue;
+      const isPlanned = addresses.has(name.slice(host.name.length + 1));
+      if (last.wasPlanned && !isPlanned) last.restsSinceMs ??= this.#world.agenda.nowMs;
+      last.wasPlanned ||= isPlanned;
+    }
+    const planned = new Map(peers.map((peer) => [peer.wireguardKey, peer]));
+    for (const device of this.#world.devices) {
+      this.#staysLetIn(host, device, planned.get(device.kernel.publicKey));
+    }
+  }
+
+  /** Invariant 7, at the instance: who carries by it, and is where the controller has had them for a while. */
+  #staysLetIn(
+    host: InstanceHost,
+    device: DeviceHost,
+    peer: { readonly ipv4: string | undefined; readonly ipv6: string | undefined } | undefined,
+  ): void {
+    const { controller, watchers, agenda } = this.#world;
+    const id = this.#world.deviceRowOf(device)?.id;
+    const session = controller.tables.all("session").find((row) => row.device === id);
+    if (session?.place.is !== "attached") return;
+    const { place } = session;
+    if (place.instance !== this.#world.rowOf(host)?.id) return;
+    const changedAtMs = watchers.tables.changedAtMs.get(session.device) ?? 0;
+    if (agenda.nowMs - changedAtMs < 5_000 || !isCarrying(this.#world, device, host, place)) return;
+    check(
+      peer?.ipv4 === place.ipv4 && peer?.ipv6 === place.ipv6,
+      7,
+      () => `${host.name} no longer lets ${device.name} in, which carries: ${JSON.stringify(session)}`,
+    );
+  }
+
+  #isOnDisk(host: InstanceHost, holder: string, pair: string): boolean {
+    const untilMs = this.#onDiskUntilMs.get(`${host.name} ${holder} ${pair}`);
+    return untilMs !== undefined && untilMs >= this.#world.agenda.nowMs;
+  }
+
+  #rests(host: InstanceHost, { ipv4, ipv6, device }: LeaseRow, nowMs: number): void {
+    for (const address of [ipv4, ipv6]) {
+      if (address === undefined) continue;
+      const name = `${host.name} ${address}`;
+      const last = this.#last.get(name);
+      if (last?.device === device) last.restsSinceMs ??= nowMs;
+      else this.#last.set(name, { device, wasPlanned: false, restsSinceMs: nowMs });
+    }
+  }
+
+  /** Invariants 4 and 13. */
+  #leased(host: InstanceHost, row: LeaseRow, nowMs: number): void {
+    const { device } = row;
+    for (const address of [row.ipv4, row.ipv6]) {
+      if (address === undefined) continue;
+      const name = `${host.name} ${address}`;
+      const last = this.#last.get(name);
+      if (last !== undefined && last.device !== device) {
+        const restedMs = last.restsSinceMs === undefined ? 0 : nowMs - last.restsSinceMs;
+        check(
+          restedMs >= this.#world.shape.coolDownMs - 1,
+          13,
+          () => `${host.name} gives ${address} of ${last.device} to ${device} after ${restedMs} ms`,
+        );
+      }
+      // What was written before and is written again, as after a failure, is no new grant.
+      const onDisk = host.disk.leases.get(pairKey(row.ipv4, row.ipv6));
+      const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
+      this.#last.set(name, { device, wasPlanned: false, restsSinceMs: undefined });
+      if (isNew) inPool(host, row, address);
+    }
+  }
+}
+
+function inPool(host: InstanceHost, { pool, session }: LeaseRow, address: string): void {
+  const pools = host.agent?.views(() => host.now).pools() ?? [];
+  const ranges = pools.find(({ name }) => name === pool)?.ranges ?? [];
+  const isInside = ranges.some(({ prefix, verified }) => verified && isIn(prefix, address));
+  check(
+    isInside,
+    4,
+    () => `${host.name} leases ${address} to ${session?.id} out of ${JSON.stringify(ranges)}`,
+  );
+}
+
+/** Invariant 1. Answers the addresses. */
+function checkAddresses(
+  holders: Iterable<{ readonly ipv4: string | undefined; readonly ipv6: string | undefined }>,
+  where: string,
+): ReadonlySet<string> {
+  const addresses = new Set<string>();
+  for (const { ipv4, ipv6 } of holders) {
+    for (const address of [ipv4, ipv6]) {
+      if (address === undefined) continue;
+      check(!addresses.has(address), 1, () => `${address} stands in two ${where}`);
+      addresses.add(address);
+    }
+  }
+  return addresses;
+}
+
+/** A lease is its session's, that epoch's of it, and its device's. */
+function namesOf(host: InstanceHost, { ipv4, ipv6, session, device }: LeaseRow): string[] {
+  const holders = [device, session?.id, `${session?.id}/${session?.epoch}`];
+  return holders.map((holder) => `${host.name} ${holder} ${pairKey(ipv4, ipv6)}`);
+}

@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import corpus from "./corpus.json" with { type: "json" };
+import { run } from "./run.ts";
+import { scenarioOf } from "./scenario.ts";
+import { shapeOf } from "./shape.ts";
+import { tellFinding } from "./tell.ts";
+
+/** New worlds with every run of the tests, until this number of them or this time; `npm run sim` runs them for longer. */
+const budget = { seeds: 300, ms: 10_000 };
+
+test("one seed is one run, byte for byte", () => {
+  const scenario = scenarioOf(shapeOf(7));
+  const [one, other] = [run(scenario), run(scenario)];
+  expect(one.digest).toBe(other.digest);
+  expect(one.steps).toBe(other.steps);
+  expect(run(scenarioOf(shapeOf(8))).digest).not.toBe(one.digest);
+});
+
+test.each(corpus)("what seed $seed found stays away: $found", ({ seed }) => lives(seed));
+
+test("whatever happens, every invariant holds", () => {
+  const endMs = performance.now() + budget.ms;
+  for (let seed = 1; seed <= budget.seeds && performance.now() < endMs; seed++) lives(seed);
+}, 60_000);
+
+function lives(seed: number): void {
+  const scenario = scenarioOf(shapeOf(seed));
+  const { finding } = run(scenario);
+  if (finding !== undefined) throw new Error(tellFinding(scenario), { cause: finding });
+}

@@ -1,0 +1,138 @@
+import type { SessionRow } from "../../controller/core/rows.ts";
+import type { ClientMessage, ControllerMessage } from "../../protocol/messages.ts";
+import type { SessionOutcome } from "../../protocol/state.ts";
+import type { ControllerWatcher } from "./controller-host.ts";
+import type { DeviceHost } from "./device-host.ts";
+import { check } from "./finding.ts";
+import { InstanceHost, type InstanceWatcher } from "./instance-host.ts";
+import { LeaseWatch } from "./lease-watch.ts";
+import { Mirror } from "./mirror.ts";
+import type { Client, Wiretap } from "./network.ts";
+import { ServiceWatch } from "./service-watch.ts";
+import { TableWatch } from "./table-watch.ts";
+import type { World } from "./world.ts";
+
+/** Looks at everything that is said, stored and planned, and checks it at that moment. */
+export class Watchers {
+  readonly tables: TableWatch;
+  readonly leases: LeaseWatch;
+  readonly mirror: Mirror;
+  readonly service: ServiceWatch;
+  /** Messages that are no heartbeat, and what they were about, since somebody began to count. */
+  readonly talk: string[] = [];
+  readonly #world: World;
+  /** The last epoch each device was told of, by session. */
+  readonly #held = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+    this.tables = new TableWatch(world);
+    this.leases = new LeaseWatch(world);
+    this.mirror = new Mirror(world);
+    this.service = new ServiceWatch(world);
+  }
+
+  readonly wire: Wiretap = {
+    sent: (from, link, client, message) => this.#sent(from, link, client, message),
+    note: (text) => {
+      this.#world.note(() => text);
+      this.#world.stamp(text);
+    },
+  };
+
+  get controller(): ControllerWatcher {
+    return {
+      started: () => this.mirror.clear(),
+      before: (input) => this.mirror.before(input),
+      after: (effects) => this.mirror.after(effects),
+      committing: (plan, tables) => {
+        this.#world.note(() => `stored: ${JSON.stringify(plan.changes)}`);
+        this.tables.committing(plan, tables);
+      },
+      committed: (_, tables) => this.tables.committed(tables),
+      answered: (command, result) => {
+        this.#world.note(() => `answer: ${command.command} ${result.ok ? "done" : result.failure.message}`);
+      },
+    };
+  }
+
+  get instance(): InstanceWatcher {
+    return {
+      writing: (host, batch) => {
+        this.#world.note(() => `${host.name} stores ${JSON.stringify(batch)}`);
+        this.leases.writing(host, batch);
+      },
+      planned: (host, plan) => {
+        this.#world.note(() => `${host.name} plans ${JSON.stringify(plan.peers)}`);
+        this.leases.planned(host, plan);
+      },
+    };
+  }
+
+  readonly onHold = (host: DeviceHost): void => {
+    const hold = host.device?.hold;
+    this.#world.note(() => `${host.name} holds ${JSON.stringify(hold)}`);
+    if (hold?.is !== "attached") return;
+    const { session, epoch } = hold.to;
+    const before = this.#held.get(session) ?? 0;
+    // A device whose disk was full knows less after a restart: it is told again.
+    if (!host.isDiskFull && host.starts === 1) {
+      check(epoch >= before, 5, () => `${host.name} went from epoch ${before} of ${session} to ${epoch}`);
+    }
+    this.#held.set(session, epoch);
+  };
+
+  #sent(
+    from: Client | "controller",
+    link: number,
+    client: Client,
+    message: ClientMessage | ControllerMessage,
+  ): void {
+    const who = from === "controller" ? `to ${client.name}` : `from ${client.name}`;
+    const text = JSON.stringify(message);
+    this.#world.stamp(text);
+    this.#world.note(() => `${who} (${link}): ${text}`);
+    if (message.type !== "ping" && message.type !== "pong") this.talk.push(topicOf(who, message));
+    if (message.type === "state" && from instanceof InstanceHost) this.#reported(from, message.set);
+    if (from === "controller") this.#told(client, message as ControllerMessage);
+  }
+
+  /** Invariant 2. */
+  #reported(host: InstanceHost, set: readonly (readonly [string, unknown])[]): void {
+    for (const [name, value] of set) {
+      if (!name.startsWith("session/")) continue;
+      const outcome = value as SessionOutcome;
+      if (outcome.outcome === "granted") this.leases.granted(host, name.slice("session/".length), outcome);
+    }
+  }
+
+  /** Invariant 3. */
+  #told(client: Client, message: ControllerMessage): void {
+    const { tables } = this.#world.controller;
+    switch (message.type) {
+      case "enrolled": {
+        const row = tables.get("instance", message.instance);
+        check(row !== undefined, 3, () => `${client.name} was told it is enrolled`);
+        return;
+      }
+      case "joined": {
+        const row = tables.get("device", message.device);
+        check(row !== undefined, 3, () => `${client.name} was told it has joined`);
+        return;
+      }
+      case "state":
+        for (const [name, value] of message.set) this.tables.told(client, name, value);
+    }
+  }
+}
+
+function topicOf(who: string, message: ClientMessage | ControllerMessage): string {
+  if (message.type !== "state") return `${who}: ${message.type}`;
+  const keys = [...message.set.map(([name]) => name), ...message.remove];
+  return `${who}: state ${[...new Set(keys.map((name) => name.split("/")[0]))].join(" ")}`;
+}
+
+export function addressesOf({ place }: SessionRow): string[] {
+  if (place.is !== "attached") return [];
+  return [place.ipv4, place.ipv6].filter((address) => address !== undefined);
+}
