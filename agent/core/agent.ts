@@ -28,8 +28,6 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   /** The ranges as the leases know them: told again only when they changed. */
   #verified: ReadonlySet<string> | undefined;
   #conditionsDueAtMs: number | undefined;
-  /** As the data path's plan knows it. */
-  #isRemoved = false;
 
   constructor(options: AgentOptions, now: Instant) {
     this.#parts = makeParts(options, now);
@@ -146,10 +144,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   #settle(now: Instant): void {
     const { enrolment, prefixes, dataPath, traffic, lifecycle, memory, uplink } = this.#parts;
     if (prefixes.verified !== this.#verified) this.#rangesChanged(now);
-    if (uplink.isRemoved !== this.#isRemoved) {
-      this.#isRemoved = uplink.isRemoved;
-      dataPath.touch();
-    }
+    dataPath.admit(!uplink.isRemoved);
     this.#effects.push(...enrolment.next(now));
     this.#live(now);
     const mayDial = enrolment.proof !== undefined && !this.#isStopped && !lifecycle.hasLeft;

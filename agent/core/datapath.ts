@@ -32,6 +32,7 @@ export class DataPathControl {
   #state: State = { kind: "unknown" };
   /** The plan changed since the apply that is running, or that ran last, was built. */
   #changed = true;
+  #isOpen = true;
   /** There can be no plan yet: what is missing is told by whoever misses it. */
   #isPlanless = false;
   /** What was read back last. */
@@ -43,6 +44,12 @@ export class DataPathControl {
   /** Something the plan is made of has changed. */
   touch(): void {
     this.#changed = true;
+  }
+
+  /** Whether anybody is let in at all: the plan is another then. */
+  admit(isOpen: boolean): void {
+    if (isOpen !== this.#isOpen) this.#changed = true;
+    this.#isOpen = isOpen;
   }
 
   /** There is news of the kernel: it is compared as soon as it can be. */
