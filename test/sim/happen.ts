@@ -135,12 +135,18 @@ function onInstance(world: World, host: InstanceHost, wish: Wish, event: OnInsta
       return movePools(world, event);
     case "drained":
       wish.isDrained = true;
+      host.drainedAtMs = world.agenda.nowMs;
       return () => {
         wish.isDrained = false;
+        host.drainedAtMs = world.agenda.nowMs;
       };
     case "drained by hand":
       host.post({ kind: "hold", reason: "cli", isOn: true });
-      return () => host.post({ kind: "hold", reason: "cli", isOn: false });
+      host.drainedAtMs = world.agenda.nowMs;
+      return () => {
+        host.post({ kind: "hold", reason: "cli", isOn: false });
+        host.drainedAtMs = world.agenda.nowMs;
+      };
     case "removed": {
       const instance = world.rowOf(host)?.name;
       if (instance !== undefined) world.command({ command: "instance.remove", instance });

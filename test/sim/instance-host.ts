@@ -70,6 +70,8 @@ export class InstanceHost implements Client {
   told: readonly string[] = [];
   /** When the prefixes last changed, or the metadata service last lied about them. */
   doubtedAtMs = Number.NEGATIVE_INFINITY;
+  /** When somebody last began to drain it, or ended that. */
+  drainedAtMs = Number.NEGATIVE_INFINITY;
   /** The plan that was applied last, by this process. */
   plan: DataPathPlan | undefined;
   starts = 0;

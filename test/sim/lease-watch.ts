@@ -13,6 +13,8 @@ type Granted = Extract<SessionOutcome, { outcome: "granted" }>;
 interface LastUse {
   readonly device: string;
   wasPlanned: boolean;
+  /** Somebody was told of it, or let in with it: what was written and never said needs no rest. */
+  wasUsed: boolean;
   restsSinceMs: number | undefined;
 }
 
@@ -57,6 +59,10 @@ export class LeaseWatch {
       2,
       () => `${host.name} says ${ipv4} ${ipv6} is ${session}'s in ${epoch}, and its disk does not`,
     );
+    for (const address of [ipv4, ipv6]) {
+      const last = this.#last.get(`${host.name} ${address}`);
+      if (last !== undefined) last.wasUsed = true;
+    }
   }
 
   /** Invariants 1, 2 and 7: what its packets pass for. */
@@ -80,6 +86,7 @@ export class LeaseWatch {
       const isPlanned = addresses.has(name.slice(host.name.length + 1));
       if (last.wasPlanned && !isPlanned) last.restsSinceMs ??= this.#world.agenda.nowMs;
       last.wasPlanned ||= isPlanned;
+      last.wasUsed ||= isPlanned;
     }
     const planned = new Map(peers.map((peer) => [peer.wireguardKey, peer]));
     for (const device of this.#world.devices) {
@@ -119,7 +126,7 @@ export class LeaseWatch {
       const name = `${host.name} ${address}`;
       const last = this.#last.get(name);
       if (last?.device === device) last.restsSinceMs ??= nowMs;
-      else this.#last.set(name, { device, wasPlanned: false, restsSinceMs: nowMs });
+      else this.#last.set(name, { device, wasPlanned: false, wasUsed: false, restsSinceMs: nowMs });
     }
   }
 
@@ -130,7 +137,7 @@ export class LeaseWatch {
       if (address === undefined) continue;
       const name = `${host.name} ${address}`;
       const last = this.#last.get(name);
-      if (last !== undefined && last.device !== device) {
+      if (last?.wasUsed && last.device !== device) {
         const restedMs = last.restsSinceMs === undefined ? 0 : nowMs - last.restsSinceMs;
         check(
           restedMs >= this.#world.shape.coolDownMs - 1,
@@ -140,8 +147,9 @@ export class LeaseWatch {
       }
       // What was written before and is written again, as after a failure, is no new grant.
       const onDisk = host.disk.leases.get(pairKey(row.ipv4, row.ipv6));
+      const wasUsed = last?.device === device && last.wasUsed;
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
-      this.#last.set(name, { device, wasPlanned: false, restsSinceMs: undefined });
+      this.#last.set(name, { device, wasPlanned: false, wasUsed, restsSinceMs: undefined });
       if (isNew) inPool(host, row, address);
     }
   }

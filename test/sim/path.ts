@@ -9,7 +9,7 @@ type Attached = Extract<SessionPlace, { is: "attached" }>;
 /** A quiet path is asked every two seconds. */
 const freshMs = 2_500;
 /** For how long a change of the prefixes, a lie about them, or a word of the user may have its consequences. */
-const consequencesMs = 60_000;
+export const consequencesMs = 60_000;
 
 /**
  * Whether the device's traffic goes by this instance now, both ways, with the session's addresses, and nothing outside the

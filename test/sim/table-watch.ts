@@ -7,7 +7,7 @@ import type { DiskTables } from "./controller-host.ts";
 import { DeviceHost } from "./device-host.ts";
 import { check } from "./finding.ts";
 import type { Client } from "./network.ts";
-import { isCarrying } from "./path.ts";
+import { consequencesMs, isCarrying } from "./path.ts";
 import type { World } from "./world.ts";
 
 type Put<Table extends Change["table"]> = Extract<Change, { table: Table; put: unknown }>["put"];
@@ -32,10 +32,11 @@ export class TableWatch {
   }
 
   committing({ changes, audit }: Plan, tables: DiskTables): void {
+    const isOperators = audit.some(({ actor }) => actor !== "controller");
     for (const change of changes) {
       switch (change.table) {
         case "session":
-          this.#session(change, tables, audit.length > 0);
+          this.#session(change, tables, isOperators);
           break;
         case "instance":
           if ("put" in change && tables.get("instance", change.put.id) === undefined) {
@@ -136,8 +137,11 @@ export class TableWatch {
     const device = world.hostOfDevice(before.device);
     const instance = world.hostOf(place.instance);
     if (device === undefined || instance === undefined) return;
-    const isDrained = tables.get("instance", place.instance)?.drainSinceMs !== null;
-    if (isDrained) return;
+    const isBeingDrained = world.agenda.nowMs - instance.drainedAtMs < consequencesMs;
+    const isDrained = isBeingDrained || tables.get("instance", place.instance)?.drainSinceMs !== null;
+    // Who cannot say that its path works is not known to have one, until the silence of its link is noticed.
+    const isMute = device.control.out || device.control.in;
+    if (isDrained || isMute) return;
     check(
       !isCarrying(world, device, instance, place),
       7,

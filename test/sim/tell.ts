@@ -19,6 +19,7 @@ export function tellFinding(scenario: Scenario): string {
     ...shrunk.events.map((event) => `  ${JSON.stringify(event)}`),
     `then, after ${(again.atMs / 1000).toFixed(3)} s: ${again.finding?.message}`,
     ...again.trace.slice(-40).map((line) => `  ${line.slice(0, 400)}`),
+    `for corpus.json: ${JSON.stringify({ found: "", ...shrunk })}`,
     `the whole of it: npm run sim -- --seed ${seed} --trace`,
   ].join("\n");
 }
