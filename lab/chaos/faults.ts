@@ -25,7 +25,7 @@ const drained = { moves: "hit", withinMs: 300 } as const;
 const died = { moves: "hit", withinMs: 4_000 } as const;
 
 /** So long nothing must happen: longer than the grace of a lost link and what a device's probe takes. */
-const watchMs = 6_000;
+const watchMs = 5_000;
 
 const nothing = async () => {};
 

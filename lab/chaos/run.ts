@@ -29,12 +29,10 @@ export type Ran =
 /** So long after a fault has been mended nothing more may happen. */
 const restMs = 1_000;
 
-export async function watchCalm(
-  { load, pause }: Pick<Stage, "load" | "pause">,
-  forMs: number,
-): Promise<Calm> {
+export async function watchCalm(stage: Stage, forMs: number): Promise<Calm> {
+  const { load } = stage;
   load.restart();
-  await pause(forMs);
+  await stage.pause(forMs);
   const { cpuRatio } = load;
   const heeds = load.read();
   const gaps = heeds.map(({ gap }) => gap.ms);
