@@ -95,10 +95,13 @@ export class TunnelHost implements Disposable {
     if (!opened.ok) return opened;
     const ensured = await opened.value.ensure();
     if (!ensured.ok) return ensured;
+    // Read beforehand: between the peer's change and the addresses' the user's packets go nowhere.
+    const [held, hasIpv6] = await Promise.all([this.#network.read(), this.#hasIpv6()]);
+    if (!held.ok) return held;
+    const fitting = hasIpv6 ? plan : withoutIpv6(plan);
     const set = await this.#setPeers(opened.value, plan, afresh);
     if (!set.ok) return set;
-    const fitting = (await this.#hasIpv6()) ? plan : withoutIpv6(plan);
-    const routed = await this.#network.apply(fitting.network);
+    const routed = await this.#network.change(held.value, fitting.network);
     if (!routed.ok) return routed;
     const { names, name } = this.#options;
     const asked = await applyNames(names, fitting.names, name, this.#run);
