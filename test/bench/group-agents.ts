@@ -2,7 +2,7 @@
 
 import type { Core } from "../../protocol/core.ts";
 import { Link, type LinkEffect, type LinkInput, linkDefaults } from "../../protocol/link.ts";
-import { proofText, type StateFrame } from "../../protocol/messages.ts";
+import { type ClientMessage, proofText, type StateFrame } from "../../protocol/messages.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { Dialer } from "../../protocol/node/dialer.ts";
 import { Driver } from "../../protocol/node/driver.ts";
@@ -165,6 +165,12 @@ const { url, instances } = optionsOfChild<AgentsOptions>();
 /** Between a ping and its pong, ms. */
 let pongsMs: number[] = [];
 
+/** How often an instance pings besides its heartbeat while that is looked at: no moment of a storm is missed. */
+const probeEveryMs = 500;
+/** Above those of the link's own pings. */
+const firstProbe = 1_000_000;
+let isProbing = false;
+
 /** The instance's host: its agent's process while that runs. */
 class Host {
   readonly agent: BenchAgent;
@@ -183,10 +189,13 @@ class Host {
 
   start(): void {
     const identity = identityOf("agent", this.#number);
-    let pingedAtMs = 0;
+    const pingedAtMs = new Map<number, number>();
     const post = (input: LinkInput) => {
-      if (input.kind === "received" && input.message.type === "pong")
-        pongsMs.push(systemClock().monotonicMs - pingedAtMs);
+      if (input.kind === "received" && input.message.type === "pong") {
+        const { id } = input.message;
+        pongsMs.push(systemClock().monotonicMs - (pingedAtMs.get(id) ?? Number.NaN));
+        pingedAtMs.delete(id);
+      }
       driver.post(input);
     };
     const dialer = new Dialer({
@@ -195,6 +204,15 @@ class Host {
       post,
       onUnknown: () => {},
     });
+    const send = (dialId: number, message: ClientMessage) => {
+      if (message.type === "ping") pingedAtMs.set(message.id, systemClock().monotonicMs);
+      dialer.send(dialId, message);
+    };
+    let probes = firstProbe;
+    const probing = setInterval(() => {
+      const { state } = this.agent.link;
+      if (isProbing && state.kind === "open") send(state.dialId, { type: "ping", id: ++probes });
+    }, probeEveryMs);
     const perform = (effect: LinkEffect) => {
       switch (effect.do) {
         case "dial":
@@ -204,8 +222,7 @@ class Host {
           dialer.hangUp(effect.dialId, effect.close);
           return;
         case "send":
-          if (effect.message.type === "ping") pingedAtMs = systemClock().monotonicMs;
-          dialer.send(effect.dialId, effect.message);
+          send(effect.dialId, effect.message);
           return;
         case "prove": {
           const words = { version: 1, minimumVersion: 1, software: "0.1.0", wallMs: Date.now() };
@@ -234,6 +251,7 @@ class Host {
     this.#driver = driver;
     driver.post({ kind: "start" });
     this.#stop = () => {
+      clearInterval(probing);
       driver[Symbol.dispose]();
       dialer[Symbol.dispose]();
       // The next process of it knows its leases and no link.
@@ -275,6 +293,9 @@ const handlers = {
   lose: (number: number) => hostOf(number).lose(),
   sessions: (number: number) => hostOf(number).agent.sessions,
   readdress: ({ number, session }: { number: number; session: string }) => hostOf(number).readdress(session),
+  probe: (isOn: boolean) => {
+    isProbing = isOn;
+  },
   /** What the pongs took since this was asked last, ms. */
   pongs: () => {
     const taken = pongsMs.toSorted((a, b) => a - b);

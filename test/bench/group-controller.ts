@@ -40,25 +40,24 @@ class WatchedCore extends ControllerCore {
   local: LocalDevices | undefined;
   /** When something other than a heartbeat came in last. */
   workedAtMs = 0;
-  decidedAtMs = 0;
-  toldAtMs = 0;
+  /** Of the last instance that was judged gone: when, when its devices were told since, and what that cost. */
+  decided: Moment | undefined;
+  lastTold: Moment | undefined;
   told = 0;
 
   override handle(input: ControllerInput, now: Instant): readonly ControllerEffect[] {
     const isHeartbeat = input.kind === "tick" || (input.kind === "received" && input.message.type === "ping");
     if (!isHeartbeat) this.workedAtMs = now.monotonicMs;
-    const begunAtMs = systemClock().monotonicMs;
+    // A lost link is judged when its grace is over.
+    const begun = input.kind === "tick" ? moment() : undefined;
     const effects = super.handle(input, now);
-    for (const effect of effects) this.#watch(effect, begunAtMs);
+    for (const effect of effects) this.#watch(effect, begun);
     return effects.filter((effect) => !this.local?.takes(effect));
   }
 
-  #watch(effect: ControllerEffect, begunAtMs: number): void {
-    if (effect.do === "tell" && effect.facts.verdict === "gone") {
-      this.decidedAtMs = begunAtMs;
-      this.told = 0;
-    }
-    if (this.decidedAtMs === 0 || effect.do !== "send" || effect.message.type !== "state") return;
+  #watch(effect: ControllerEffect, begun: Moment | undefined): void {
+    if (effect.do === "tell" && effect.facts.verdict === "gone") this.decided = begun;
+    if (this.decided === undefined || effect.do !== "send" || effect.message.type !== "state") return;
     const isTold = effect.message.set.some(
       ([key, value]) => key === "attachment" && (value as Attachment).state === "attached",
     );
@@ -66,9 +65,20 @@ class WatchedCore extends ControllerCore {
     this.told += 1;
     // After the effects of this turn, this one among them, are performed.
     queueMicrotask(() => {
-      this.toldAtMs = systemClock().monotonicMs;
+      this.lastTold = moment();
     });
   }
+}
+
+interface Moment {
+  readonly atMs: number;
+  /** Processor time of the process so far, ms. */
+  readonly processorMs: number;
+}
+
+function moment(): Moment {
+  const { user, system } = process.cpuUsage();
+  return { atMs: systemClock().monotonicMs, processorMs: (user + system) / 1000 };
 }
 
 setFlagsFromString("--expose-gc");
@@ -111,18 +121,14 @@ const handlers = {
     return { port: address.port, atMs: listeningAtMs };
   },
   memory,
-  /** Of the whole process since its start, ms. */
-  processorMs: () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
+  moment,
   facts: () => ({ ...core.metricsFacts(), workedAtMs: core.workedAtMs, nowMs: systemClock().monotonicMs }),
   instances: () => core.viewsAt(systemClock()).instances(),
   local: () => local.counts,
   login: async (atOnce: number) => await local.login(atOnce),
   silence: (instance: string) => local.silence(instance),
   /** When an instance was judged gone, and what devices were told since. */
-  loss: () => ({ decidedAtMs: core.decidedAtMs, toldAtMs: core.toldAtMs, told: core.told }),
+  loss: () => ({ decided: core.decided, lastTold: core.lastTold, told: core.told }),
   /** The longest time the event loop was busy since this was asked last, ms. */
   busiestMs: () => {
     const { max } = delay;

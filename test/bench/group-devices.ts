@@ -2,6 +2,7 @@
 import type { Attached, Wants } from "../../device/core/attachment.ts";
 import { Device } from "../../device/core/device.ts";
 import type { DeviceEffect, DeviceInput } from "../../device/core/effects.ts";
+import type { Verdict } from "../../device/core/probe.ts";
 import { nothingSaved } from "../../device/core/saved.ts";
 import { linkDefaults } from "../../protocol/link.ts";
 import { type Challenge, proofText } from "../../protocol/messages.ts";
@@ -34,13 +35,13 @@ class Host {
   /** Where its tunnel leads, as it would within milliseconds. */
   at: Attached | undefined;
   movedAtMs = 0;
-  readonly #number: number;
+  readonly number: number;
   readonly #identity: ReturnType<typeof identityOf>;
   readonly #dialer: Dialer;
   readonly #driver: Driver<DeviceInput, DeviceEffect>;
 
   constructor(number: number) {
-    this.#number = number;
+    this.number = number;
     this.#identity = identityOf("device", number);
     this.#dialer = new Dialer({
       controller: url,
@@ -64,6 +65,10 @@ class Host {
 
   want(wants: Wants): void {
     this.post({ kind: "wants", wants });
+  }
+
+  find(verdict: Verdict): void {
+    if (this.at !== undefined) this.post({ kind: "verdict", path: this.at, verdict });
   }
 
   /** Its probe has no word any more, as when there is nothing to ask. */
@@ -108,9 +113,8 @@ class Host {
     this.at = to;
     this.movedAtMs = systemClock().monotonicMs;
     this.post({ kind: "carries", path: to });
-    if (to === undefined) return;
-    this.post({ kind: "verdict", path: to, verdict: "alive" });
-    if (isFirst) onAttached();
+    this.find("alive");
+    if (isFirst && to !== undefined) onAttached();
   }
 
   #prove(dialId: number, challenge: Challenge): void {
@@ -122,7 +126,7 @@ class Host {
       minimumVersion: 1,
       software: "0.1.0",
       identityKey,
-      wireguardKey: keyOf("tunnel", this.#number),
+      wireguardKey: keyOf("tunnel", this.number),
       signature: this.#identity.sign(proofText("device", challenge, identityKey)),
       wallMs: Date.now(),
     });
@@ -157,9 +161,20 @@ const handlers = {
     for (const host of silenced) host.silence();
     return silenced.length;
   },
+  /** The probes of those who are attached there find their path dead. Answers their numbers. */
+  die: (instance: string) => {
+    const dead = attachedTo(instance);
+    for (const host of dead) host.find("dead");
+    return dead.map(({ number }) => number);
+  },
   want: ({ number, wants }: { number: number; wants: Wants }) => hosts[number]?.want(wants),
-  at: (number: number) => hosts[number]?.at,
-  attachedTo: (instance: string) => attachedTo(instance).length,
+  /** What each holds, by number. */
+  attachments: () =>
+    hosts.map(({ at }) => {
+      if (at === undefined) return null;
+      const { session, epoch, instance, ipv6 } = at;
+      return { session, epoch, instance, ipv6 };
+    }),
   /** When one took a new attachment last. */
   movedAtMs: () => hosts.reduce((latest, { movedAtMs }) => Math.max(latest, movedAtMs), 0),
 };

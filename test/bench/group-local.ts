@@ -11,8 +11,8 @@ import { idOf, keyOf } from "./controller-world.ts";
 const firstLink = 2 ** 40;
 /** Says that a signature is for this transport to vouch for: 86 characters, as any is. */
 const vouched = "L".repeat(86);
-/** What sockets hand over in one turn of the event loop, about. */
-const messagesPerTurn = 512;
+/** What sockets hand over in one turn of the event loop, about: frames, and connections from the kernel's queue. */
+const perTurn = { messages: 512, connections: 64 } as const;
 
 interface Held {
   readonly session: string;
@@ -43,6 +43,7 @@ export class LocalDevices {
   readonly #retries = new Timers(10);
   #timer: NodeJS.Timeout | undefined;
   #outbox: ControllerInput[] = [];
+  #dialled: LocalDevice[] = [];
   #isPumping = false;
   /** Open links by when they ping next: the period is the same for all, so they stay in order. */
   #pings: { device: LocalDevice; atMs: number }[] = [];
@@ -174,9 +175,8 @@ export class LocalDevices {
   #perform(device: LocalDevice, effect: LinkEffect): void {
     switch (effect.do) {
       case "dial":
-        device.link = ++this.#links;
-        this.#ofLink.set(device.link, device);
-        this.#queue({ kind: "connected", link: device.link, address: `10.0.${device.number >> 8}.1` });
+        this.#dialled.push(device);
+        this.#run();
         return;
       case "prove":
         this.#queue({ kind: "received", link: device.link, message: hello(device.number) });
@@ -190,6 +190,7 @@ export class LocalDevices {
         this.#say(device, [["device", wish], ...pathOf(device.held)], []);
         return;
       case "hangUp":
+        this.#dialled = this.#dialled.filter((other) => other !== device);
         this.#ofLink.delete(device.link);
         this.#queue({ kind: "disconnected", link: device.link });
         return;
@@ -215,15 +216,24 @@ export class LocalDevices {
 
   #queue(input: ControllerInput): void {
     this.#outbox.push(input);
+    this.#run();
+  }
+
+  #run(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     setImmediate(() => this.#pump());
   }
 
   #pump(): void {
-    for (const input of this.#outbox.splice(0, messagesPerTurn)) this.#post(input);
-    this.#isPumping = this.#outbox.length > 0;
-    if (this.#isPumping) setImmediate(() => this.#pump());
+    this.#isPumping = false;
+    for (const input of this.#outbox.splice(0, perTurn.messages)) this.#post(input);
+    for (const device of this.#dialled.splice(0, perTurn.connections)) {
+      device.link = ++this.#links;
+      this.#ofLink.set(device.link, device);
+      this.#post({ kind: "connected", link: device.link, address: `10.0.${device.number >> 8}.1` });
+    }
+    if (this.#outbox.length + this.#dialled.length > 0) this.#run();
   }
 
   #ping(): void {

@@ -91,13 +91,14 @@ async function rest(group: Group, size: Size): Promise<BenchRow[]> {
   await sleep(restMs[size]);
   await group.agents.ask("pongs");
   await group.controller.ask("busiestMs");
-  const before = await group.controller.ask("processorMs");
+  const before = await group.controller.ask("moment");
   await sleep(idleMs[size]);
-  const spentMs = (await group.controller.ask("processorMs")) - before;
+  const after = await group.controller.ask("moment");
+  const share = (after.processorMs - before.processorMs) / (after.atMs - before.atMs);
   return [
     {
       what: "idle processor time",
-      value: Math.max(0.01, (spentMs / idleMs[size]) * 100),
+      value: Math.max(0.01, share * 100),
       unit: "% of a core",
     },
     await heartbeats(group, "idle"),
@@ -114,11 +115,15 @@ async function loseOne(group: Group, size: Size): Promise<Phase> {
   if (lost.sessions !== each || silenced !== each)
     throw new Error(`${lost.sessions} and ${silenced} of ${each}`);
   await group.quiet();
+  await agents.ask("probe", true);
+  await sleep(size === "small" ? 0 : 1_000);
   await agents.ask("pongs");
+  await controller.ask("busiestMs");
   await agents.ask("lose", 0);
   await until("the move", async () => (await controller.ask("loss")).told === each, 30_000);
   await group.quiet(shape.instances - 1);
-  const { decidedAtMs, toldAtMs } = await controller.ask("loss");
+  const { decided, lastTold } = await controller.ask("loss");
+  if (decided === undefined || lastTold === undefined) throw new Error("nothing was decided");
   const heardAtMs = await devices.ask("movedAtMs");
   const { totals } = await controller.ask("facts");
   if (totals.moved["link-lost"] !== each) throw new Error(`${totals.moved["link-lost"]} of ${each} moved`);
@@ -130,11 +135,12 @@ async function loseOne(group: Group, size: Size): Promise<Phase> {
     rows: [
       {
         what: `an instance's ${each} sessions of ${shape.devices}, from decision to last attachment sent`,
-        value: toldAtMs - decidedAtMs,
+        value: lastTold.atMs - decided.atMs,
         unit: "ms",
         ...(size === "full" ? { budget: { atMost: 500 } } : {}),
+        note: `${(lastTold.processorMs - decided.processorMs).toFixed(0)} ms of processor time`,
       },
-      { what: "until the last device on a socket has it", value: heardAtMs - decidedAtMs, unit: "ms" },
+      { what: "until the last device on a socket has it", value: heardAtMs - decided.atMs, unit: "ms" },
       await heartbeats(group, "while it moves them"),
     ],
   };
@@ -145,12 +151,14 @@ async function restart(group: Group): Promise<Phase> {
   const { agents, shape } = group;
   await agents.ask("start");
   await group.quiet();
+  await agents.ask("probe", true);
   const before = group.sessions();
   await agents.ask("pongs");
   const killedAtMs = await group.killController();
   await group.restartController(killedAtMs);
   const { atMs: listeningAtMs } = await group.controller.ask("listening");
   const quietAtMs = await group.quiet();
+  const { processorMs } = await group.controller.ask("moment");
   const { totals } = await group.controller.ask("facts");
   if (!isSame(before, group.sessions())) throw new Error("the storm has changed sessions");
   const moved = Object.values(totals.moved).reduce((sum, count) => sum + count, 0);
@@ -170,7 +178,7 @@ async function restart(group: Group): Promise<Phase> {
         what: "from there until everybody is back and all is quiet",
         value: quietAtMs - listeningAtMs,
         unit: "ms",
-        note: `${throttled} times a device was asked to come later; no session moved`,
+        note: `${(processorMs / 1000).toFixed(1)} s of processor time since its start; ${throttled} times a device was asked to come later; no session moved`,
       },
       await heartbeats(group, "in the storm"),
     ],

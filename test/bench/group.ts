@@ -81,12 +81,11 @@ export class Group implements AsyncDisposable {
     return await until(
       "quiet",
       async () => {
-        const { links, queued, workedAtMs, nowMs } = await this.controller.ask("facts");
+        const { links, sessions, queued, workedAtMs, nowMs } = await this.controller.ask("facts");
         const isWhole = links.agents === instances && links.devices === this.shape.devices;
+        const isOwed = queued + sessions.placed > 0;
         const areHeard = (await this.agents.ask("heard")).count === instances;
-        return isWhole && areHeard && queued === 0 && nowMs > workedAtMs + quietAfterMs
-          ? workedAtMs
-          : undefined;
+        return isWhole && areHeard && !isOwed && nowMs > workedAtMs + quietAfterMs ? workedAtMs : undefined;
       },
       withinMs,
     );
