@@ -40,7 +40,8 @@ class WatchedCore extends ControllerCore {
   local: LocalDevices | undefined;
   /** When something other than a heartbeat came in last. */
   workedAtMs = 0;
-  /** Of the last instance that was judged gone: when, when its devices were told since, and what that cost. */
+  isAwaitingLoss = false;
+  /** Of the instance that was judged gone: when, when its devices were told since, and what that cost. */
   decided: Moment | undefined;
   lastTold: Moment | undefined;
   told = 0;
@@ -48,15 +49,17 @@ class WatchedCore extends ControllerCore {
   override handle(input: ControllerInput, now: Instant): readonly ControllerEffect[] {
     const isHeartbeat = input.kind === "tick" || (input.kind === "received" && input.message.type === "ping");
     if (!isHeartbeat) this.workedAtMs = now.monotonicMs;
-    // A lost link is judged when its grace is over.
-    const begun = input.kind === "tick" ? moment() : undefined;
+    const begun = this.isAwaitingLoss ? moment() : undefined;
     const effects = super.handle(input, now);
     for (const effect of effects) this.#watch(effect, begun);
     return effects.filter((effect) => !this.local?.takes(effect));
   }
 
   #watch(effect: ControllerEffect, begun: Moment | undefined): void {
-    if (effect.do === "tell" && effect.facts.verdict === "gone") this.decided = begun;
+    if (begun !== undefined && effect.do === "tell" && effect.facts.verdict === "gone") {
+      this.decided = begun;
+      this.isAwaitingLoss = false;
+    }
     if (this.decided === undefined || effect.do !== "send" || effect.message.type !== "state") return;
     const isTold = effect.message.set.some(
       ([key, value]) => key === "attachment" && (value as Attachment).state === "attached",
@@ -127,6 +130,9 @@ const handlers = {
   local: () => local.counts,
   login: async (atOnce: number) => await local.login(atOnce),
   silence: (instance: string) => local.silence(instance),
+  awaitLoss: () => {
+    core.isAwaitingLoss = true;
+  },
   /** When an instance was judged gone, and what devices were told since. */
   loss: () => ({ decided: core.decided, lastTold: core.lastTold, told: core.told }),
   /** The longest time the event loop was busy since this was asked last, ms. */

@@ -119,6 +119,7 @@ async function loseOne(group: Group, size: Size): Promise<Phase> {
   await sleep(size === "small" ? 0 : 1_000);
   await agents.ask("pongs");
   await controller.ask("busiestMs");
+  await controller.ask("awaitLoss");
   await agents.ask("lose", 0);
   await until("the move", async () => (await controller.ask("loss")).told === each, 30_000);
   await group.quiet(shape.instances - 1);
