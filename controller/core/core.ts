@@ -4,6 +4,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { MetricsFacts } from "./admin.ts";
 import { admit } from "./admission.ts";
 import { applied } from "./applied.ts";
+import { Carriers, decideCarriers } from "./carriers.ts";
 import { decideCommand } from "./decide.ts";
 import type { ControllerEffect, ControllerInput } from "./effects.ts";
 import { countMoves, judgeInstances } from "./evidence.ts";
@@ -55,6 +56,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       fleet,
       peers: new Peers(),
       judge,
+      carriers: new Carriers(),
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
         jobsMax: settings.jobsMax,
@@ -93,6 +95,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     this.#world.now = now;
     this.#take(input);
     judgeInstances(this.#world);
+    decideCarriers(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
     flush(this.#world);
@@ -102,9 +105,10 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { judge, placer, now } = this.#world;
+    const { judge, carriers, placer, now } = this.#world;
     return earliest(
       this.#sweepAtMs,
+      carriers.nextDeadline(),
       judge.nextDeadline(now),
       this.#isPassQueued ? undefined : placer.nextDeadline(),
     );

@@ -76,8 +76,6 @@ function attached(id: string, instanceId: string): SessionRow {
   return { id, device: id, epoch: 1, place, leaving: null };
 }
 
-const anyone = () => false;
-
 /** By looking at all of them: the load of the least loaded that has an address. */
 function lowest(loads: readonly number[], free: readonly number[]): number | undefined {
   const open = loads.filter((_, i) => (free[i] ?? 0) > 0);
@@ -106,7 +104,7 @@ describe("placement", () => {
           const free = settings.map((one) => (isActive(one) ? one.free : 0));
           const none = settings.some(isActive) ? "placement.no-address" : "placement.no-instance";
           for (let n = 0; n < arrivals; n++) {
-            const place = placement.take("staff", anyone);
+            const place = placement.take({ group: "staff" });
             if (typeof place === "string") {
               expect([place, lowest(loads, free)]).toEqual([none, undefined]);
               return;
@@ -131,7 +129,7 @@ describe("placement", () => {
         const placement = new Placement(model, fleet, turn);
         const loads = new Map<string, number>();
         for (let n = 0; n < arrivals; n++) {
-          const place = placement.take("staff", anyone);
+          const place = placement.take({ group: "staff" });
           if (typeof place === "string") throw new Error(place);
           loads.set(place.instance, (loads.get(place.instance) ?? 0) + 1);
         }
@@ -148,7 +146,7 @@ describe("placement", () => {
       { free: 100, load: 0, status: "Active" },
     ]);
     const placement = new Placement(model, fleet, 0);
-    const first = Array.from({ length: 10 }, () => placement.take("staff", anyone));
+    const first = Array.from({ length: 10 }, () => placement.take({ group: "staff" }));
     expect(new Set(first.map((place) => (typeof place === "string" ? place : place.instance)))).toEqual(
       new Set(["i2"]),
     );
@@ -159,8 +157,8 @@ describe("placement", () => {
     const place = { is: "placed", instance: "i0", pool: "Pool1" } as const;
     model.apply(put("session", { id: "a", device: "a", epoch: 1, place, leaving: null }));
     const placement = new Placement(model, fleet, 0);
-    expect(placement.take("staff", anyone)).toMatchObject({ instance: "i0" });
-    expect(placement.take("staff", anyone)).toBe("placement.no-address");
+    expect(placement.take({ group: "staff" })).toMatchObject({ instance: "i0" });
+    expect(placement.take({ group: "staff" })).toBe("placement.no-address");
   });
 
   test("lets one carry in active-standby", () => {
@@ -171,18 +169,20 @@ describe("placement", () => {
       ],
       "active-standby",
     );
+    expect(new Placement(model, fleet, 0).take({ group: "staff" })).toBe("placement.no-instance");
+    model.apply(put("carrier", { name: "prod", instance: "i1", sinceMs: 0, why: "first" }));
     const placement = new Placement(model, fleet, 1);
-    const places = Array.from({ length: 7 }, () => placement.take("staff", anyone));
+    const places = Array.from({ length: 7 }, () => placement.take({ group: "staff" }));
     expect(places).toEqual(places.map(() => ({ instance: "i1", pool: "Pool1" })));
   });
 
   test("knows the reasons why not", () => {
     const { model, fleet } = world([{ free: 0, load: 1, status: "Active" }]);
     const placement = new Placement(model, fleet, 0);
-    expect(placement.take("nobody", anyone)).toBe("placement.no-connector");
-    expect(placement.take("staff", anyone)).toBe("placement.no-address");
+    expect(placement.take({ group: "nobody" })).toBe("placement.no-connector");
+    expect(placement.take({ group: "staff" })).toBe("placement.no-address");
     const offline = world([{ free: 9, load: 1, status: "Online" }]);
-    expect(new Placement(offline.model, offline.fleet, 0).take("staff", anyone)).toBe(
+    expect(new Placement(offline.model, offline.fleet, 0).take({ group: "staff" })).toBe(
       "placement.no-instance",
     );
   });
