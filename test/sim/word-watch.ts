@@ -14,7 +14,7 @@ interface Last extends Word {
 }
 
 /** A decision is made on what was heard when it was made; so long after that it may be on disk. */
-const writtenWithinMs = 2_000;
+const writtenWithinMs = 3_100;
 
 /** What devices have said of their paths, as it arrives at the controller. */
 export class WordWatch {
