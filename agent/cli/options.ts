@@ -42,6 +42,12 @@ export function watchOption<T>(argv: Argv<T>) {
   });
 }
 
+/** What these options are for the command, they are not for the commands under it. */
+export function notInherited<T>(argv: Argv<T>): Argv<T> {
+  for (const name of ["output", "color", "socket", "watch", "refresh"]) argv.option(name, { global: false });
+  return argv;
+}
+
 /** `--watch` alone means 2 s. */
 function watchSeconds(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

@@ -1,51 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { CoreSettings } from "../../controller/core/settings.ts";
 import { FakeDevice } from "./fakes.ts";
+import { cut, group, type Instance, movesOf, on, placesOf, says, takes, two } from "./group.ts";
 import { Harness } from "./harness.ts";
 import { activeInstance, attachedDevice, helloDevice, withConnector } from "./peers.ts";
-
-type Instance = ReturnType<typeof activeInstance>;
-type Device = ReturnType<typeof attachedDevice>;
-
-/** So many instances with so many devices, all attached, held and with a path that works. */
-function group(instances: number, devices: number, settings: Partial<CoreSettings> = {}, free = 16) {
-  // Nobody pings here.
-  const patient = { heartbeatMs: { agent: 60_000, device: 60_000 }, silentHeartbeats: 10 };
-  const h = new Harness({ ...patient, ...settings });
-  withConnector(h);
-  const all = Array.from({ length: instances }, () => activeInstance(h, free));
-  const users = Array.from({ length: devices }, (_, i) => attachedDevice(h, `u${i}`));
-  for (const user of users) takes(user, "alive");
-  return { h, all, users };
-}
-
-/** The device holds what it was told, and says how that works. */
-function takes({ device }: Device, verdict?: "alive" | "dead"): void {
-  const { attachment } = device;
-  if (attachment?.state !== "attached") throw new Error("nothing to hold");
-  const { session, epoch, instance, ipv4 } = attachment;
-  const path = verdict === undefined ? {} : { path: { session, epoch, instance, verdict, sinceMs: 1 } };
-  device.report({ held: { session, epoch, instance, ipv4 }, ...path });
-}
-
-const says = takes;
-const cut = (h: Harness, link: number) => {
-  h.onMessage.delete(link);
-  h.post({ kind: "disconnected", link });
-};
-const on = (h: Harness, { name }: Instance, users: readonly Device[]) =>
-  users.filter(({ id }) => h.views.device(id)?.session?.instance === name);
-const placesOf = (h: Harness, users: readonly Device[]) =>
-  users.map(({ id }) => {
-    const session = h.views.device(id)?.session;
-    return `${session?.instance} ${session?.epoch}`;
-  });
-const two = <T>(list: readonly T[]): [T, T] => {
-  const [a, b] = list;
-  if (a === undefined || b === undefined) throw new Error("two");
-  return [a, b];
-};
-const movesOf = (h: Harness) => h.store.audit.filter(({ action }) => action === "sessions.move");
 
 describe("a lost link", () => {
   test("moves nothing when the agent returns within the grace", () => {
@@ -356,11 +313,16 @@ describe("a drain", () => {
     h.pass(1_500);
     expect(first.agent.sessions).toBe(0);
     const other = group(2, 2);
-    const [old] = two(other.all);
+    const [old, next] = two(other.all);
     other.h.do({ command: "instance.drain", instance: old.name });
     other.h.restart();
-    other.h.pass(31_000);
-    expect(other.h.store.saved().session.map(({ leaving }) => leaving)).toEqual([null, null]);
+    next.agent.on(next.ec2.hello(other.h));
+    next.agent.become("Active", {}, next.ec2);
+    other.h.pass(34_000);
+    const left = () => other.h.store.saved().session.filter(({ leaving }) => leaving !== null);
+    expect(left(), "who was not there yet to be told").toHaveLength(1);
+    other.h.pass(1_500);
+    expect(left()).toEqual([]);
   });
 
   test("leaves who finds no place where it is, visible, and goes on when an address frees", () => {
