@@ -238,13 +238,13 @@ export class Placer {
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
-  /** It should be elsewhere and cannot, or will have to be when its device has been silent for long enough. */
+  /** It should be elsewhere and cannot, or will have to be when its device is heard. */
   #isUneasy(session: SessionRow, now: Instant): boolean {
     const { place } = session;
     if (place.is === "waiting" || this.#judge.verdictOf(place.instance).is === "serving")
-      return this.#judge.fateOf(session, now) !== "stay";
+      return this.#judge.fateOf(session, now) !== "stay" || this.#judge.lone.isLasting(session.device);
     if (this.#judge.fateOf(session, now) !== "stay") return session.leaving === null;
-    return this.#judge.testimonyOf(session, now) === "fresh";
+    return this.#judge.testimonyOf(session, now) === "unheard";
   }
 
   #sleep(isSettled: boolean, now: Instant): void {
