@@ -47,14 +47,15 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       for (const row of saved[table]) model.apply({ table, put: row } as Change);
     }
     const fleet = new Fleet();
-    const judge = new Judge(model, fleet, settings, now);
+    const peers = new Peers();
+    const judge = new Judge({ model, fleet, peers }, settings, now);
     this.#world = {
       controllerId: saved.controllerId,
       settings,
       makers,
       model,
       fleet,
-      peers: new Peers(),
+      peers,
       judge,
       carriers: new Carriers(),
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
