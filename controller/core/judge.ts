@@ -1,4 +1,5 @@
 import type { Instant } from "../../protocol/time.ts";
+import { isRelieved } from "./carrier.ts";
 import type { Fleet } from "./fleet.ts";
 import {
   type Evidence,
@@ -15,6 +16,7 @@ import {
 } from "./judgement.ts";
 import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
+import type { Peers } from "./peers.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
 import { Settling } from "./settling.ts";
@@ -30,6 +32,21 @@ interface Standing {
   heldDownUntilMs: number;
 }
 
+/** Whom there was something new about, and whose verdict that changed. */
+export interface Judged {
+  readonly looked: readonly string[];
+  readonly changed: readonly string[];
+}
+
+interface Known {
+  readonly model: Model;
+  readonly fleet: Fleet;
+  readonly peers: Peers;
+}
+
+/** One may be late, as long as the next comes in time. */
+const overdueHeartbeats = 1.5;
+
 /** An instance that was condemned again is avoided for twice as long, until it was well for `forgiveMs`. */
 const holdDown = { doublings: 5, forgiveMs: 600_000 } as const;
 
@@ -43,6 +60,7 @@ export class Judge {
   readonly lone: LonePaths;
   readonly #model: Model;
   readonly #fleet: Fleet;
+  readonly #peers: Peers;
   readonly #settings: CoreSettings;
   /** BOUNDED: instances. */
   readonly #standings = new Map<string, Standing>();
@@ -50,9 +68,10 @@ export class Judge {
   #toJudge = new Set<string>();
   #wasSettled = false;
 
-  constructor(model: Model, fleet: Fleet, settings: CoreSettings, now: Instant) {
+  constructor({ model, fleet, peers }: Known, settings: CoreSettings, now: Instant) {
     this.#model = model;
     this.#fleet = fleet;
+    this.#peers = peers;
     this.#settings = settings;
     this.settling = new Settling(model, fleet, settings, now);
     this.witnesses = new Witnesses(model, fleet);
@@ -60,6 +79,12 @@ export class Judge {
   }
 
   verdictOf(instance: string): Verdict {
+    const verdict = this.ownVerdictOf(instance);
+    return verdict.is === "serving" && isRelieved(instance, this.#model) ? relieved : verdict;
+  }
+
+  /** By the evidence about the instance alone, whoever carries. */
+  ownVerdictOf(instance: string): Verdict {
     return this.#standings.get(instance)?.verdict ?? serving;
   }
 
@@ -88,9 +113,16 @@ export class Judge {
     else this.lone.notDead(device, now);
   }
 
-  moved(instance: string, sessions: number): void {
+  moved(instance: string, now: Instant): void {
+    const standing = this.#standings.get(instance) ?? untold(now);
+    standing.moved += 1;
+    this.#standings.set(instance, standing);
+  }
+
+  /** Another one carries instead from now on. */
+  relieved(instance: string): void {
     const standing = this.#standings.get(instance);
-    if (standing !== undefined) standing.moved += sessions;
+    if (standing !== undefined) standing.moved = 0;
   }
 
   forget(instance: string): void {
@@ -99,17 +131,17 @@ export class Judge {
     this.#toJudge.delete(instance);
   }
 
-  /** Judges those about whom there is something new; answers whose verdict changed. */
-  run(now: Instant): readonly string[] {
+  /** Judges those about whom there is something new. */
+  run(now: Instant): Judged {
     const isSettled = this.settling.isOver(now);
     if (isSettled && !this.#wasSettled) for (const id of this.#model.instances.keys()) this.look(id);
     this.#wasSettled = isSettled;
-    if (!isSettled) return [];
+    if (!isSettled) return nobody;
     for (const id of this.#timers.take(now.monotonicMs)) this.look(id);
-    if (this.#toJudge.size === 0) return [];
-    const ids = this.#toJudge;
+    if (this.#toJudge.size === 0) return nobody;
+    const looked = [...this.#toJudge];
     this.#toJudge = new Set();
-    return [...ids].filter((id) => this.#judge(id, now));
+    return { looked, changed: looked.filter((id) => this.#judge(id, now)) };
   }
 
   nextDeadline(now: Instant): number | undefined {
@@ -129,10 +161,19 @@ export class Judge {
     const facts = this.#fleet.device(device);
     if (facts?.link === undefined) return "away";
     const word = this.witnesses.wordOf(device);
-    if (word === "dead") return this.lone.isLasting(device) ? "lasting" : "dead";
     if (word === "alive") return "alive";
-    const isFresh = now.monotonicMs < facts.linkedAtMs + this.#settings.linkGraceMs;
-    return isFresh || facts.report === undefined ? "fresh" : "silent";
+    if (!this.#isHeard(device, now)) return "unheard";
+    if (word === "dead") return this.lone.isLasting(device) ? "lasting" : "dead";
+    const { linkedAtMs, report } = facts;
+    const isFresh = now.monotonicMs < linkedAtMs + this.#settings.linkGraceMs;
+    return isFresh || report === undefined || report.probes === true ? "unheard" : "silent";
+  }
+
+  /** Whose heartbeat is overdue may have said what has not arrived. */
+  #isHeard(device: string, now: Instant): boolean {
+    const heard = this.#peers.of("device", device)?.heard;
+    const overdueMs = overdueHeartbeats * this.#settings.heartbeatMs.device;
+    return heard !== undefined && now.monotonicMs < heard.monotonicMs + overdueMs;
   }
 
   #judge(id: string, now: Instant): boolean {
@@ -141,7 +182,7 @@ export class Judge {
     const before = this.#standings.get(id);
     let evidence = this.#evidence(row, before);
     const isHeldDown = now.monotonicMs < evidence.heldDownUntilMs;
-    const standing = before ?? { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+    const standing = before ?? untold(now);
     if (evidence.link.is !== "goodbye" && isCondemned(evidence, this.#settings) && !isHeldDown) {
       this.#strike(standing, now);
       evidence = { ...evidence, heldDownUntilMs: standing.heldDownUntilMs };
@@ -190,6 +231,14 @@ export class Judge {
   }
 }
 
+function untold(now: Instant): Standing {
+  return { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+}
+
 function isSame(a: Verdict, b: Verdict): boolean {
   return a.is === b.is && ("why" in a ? a.why : "") === ("why" in b ? b.why : "");
 }
+
+const nobody: Judged = { looked: [], changed: [] };
+
+const relieved: Verdict = { is: "leaving", why: "failover" };

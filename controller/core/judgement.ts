@@ -26,7 +26,8 @@ export interface Evidence {
   readonly heldDownUntilMs: number;
 }
 
-export type LeavingWhy = "administrator" | "instance";
+/** `failover`: in active-standby the other one carries instead, because somebody asked for that. */
+export type LeavingWhy = "administrator" | "instance" | "failover";
 export type GoneWhy = "goodbye" | "link-lost" | "devices";
 
 export type Verdict =
@@ -70,14 +71,21 @@ export function judgeAgainAtMs({ link, heldDownUntilMs }: Evidence, nowMs: numbe
 
 /**
  * What a session's device says of its path. `lasting`: it has said dead for long enough for a move of its own. `silent`:
- * it is here and carries nothing it could speak of. `fresh`: here too briefly to have said anything. `away`: no link.
+ * it is here, and says nothing of paths at all. `unheard`: it has said nothing that counts and may yet, because it is here
+ * too briefly, its heartbeat is overdue, or its probe is still finding out. `away`: no link.
  */
-export type Testimony = "alive" | "dead" | "lasting" | "silent" | "fresh" | "away";
+export type Testimony = "alive" | "dead" | "lasting" | "silent" | "unheard" | "away";
 
 /** `overlap`: the old place serves on until the device has left it. */
 export type Fate = "stay" | "move" | "overlap";
 
-export type MoveReason = "drain" | "goodbye" | "link-lost" | "devices" | "path-dead";
+/**
+ * Why a session changes its instance: by the evidence; `failover` by command; because the instance refused or ended it; its
+ * range was taken away, the instance removed; or its device held what a newer database than this one had told it.
+ */
+export type MoveReason =
+  | ("drain" | "goodbye" | "link-lost" | "devices" | "path-dead")
+  | ("failover" | "refused" | "ended" | "range" | "removed" | "claimed");
 
 /**
  * What becomes of a session that is attached there. Who has a working path keeps it, also under a dead agent; who is away
@@ -101,7 +109,7 @@ function fateUnderGone(testimony: Testimony): Fate {
     case "silent":
       return "move";
     case "alive":
-    case "fresh":
+    case "unheard":
     case "away":
       return "stay";
   }
@@ -117,7 +125,7 @@ export function reasonOf(verdict: Verdict): MoveReason {
     case "serving":
       return "path-dead";
     case "leaving":
-      return "drain";
+      return verdict.why === "failover" ? "failover" : "drain";
     case "gone":
       return verdict.why;
   }
