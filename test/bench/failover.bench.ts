@@ -1,4 +1,5 @@
 import { Judge } from "../../controller/core/judge.ts";
+import { Peers } from "../../controller/core/peers.ts";
 import { Placement } from "../../controller/core/placement.ts";
 import { Placer } from "../../controller/core/placer.ts";
 import { coreDefaults } from "../../controller/core/settings.ts";
@@ -80,7 +81,7 @@ function placing(each: number): Decided {
   const ms = timed(() => {
     const placement = new Placement(model, fleet, 0, (id) => id !== lost);
     for (let i = 0; i < each; i++) {
-      const place = placement.take("staff", () => false);
+      const place = placement.take({ group: "staff" });
       if (typeof place !== "string") loads.set(place.instance, (loads.get(place.instance) ?? 0) + 1);
     }
   });
@@ -90,7 +91,7 @@ function placing(each: number): Decided {
 function passing(each: number): Decided {
   const { model, fleet } = modelGroup(savedWith(each * instanceCount, each * instanceCount), free);
   const lost = idOf("1111", 0);
-  const judge = new Judge(model, fleet, coreDefaults, now);
+  const judge = new Judge({ model, fleet, peers: new Peers() }, coreDefaults, now);
   const placer = new Placer({ model, fleet, judge }, () => "", coreDefaults, now);
   judge.run(now);
   fleet.instanceLeaves(lost, "shutdown");
@@ -98,9 +99,9 @@ function passing(each: number): Decided {
   const loads = new Map([...model.instances.keys()].map((id) => [id, model.sessionsOn(id).size]));
   loads.delete(lost);
   const ms = timed(() => {
-    for (const id of judge.run(now)) placer.lookAt(id);
+    for (const id of judge.run(now).changed) placer.lookAt(id);
     if (!placer.isDue(now)) throw new Error("nothing to decide");
-    for (const { to } of placer.pass(now).moves) loads.set(to, (loads.get(to) ?? 0) + 1);
+    for (const { to = "" } of placer.pass(now).moves) loads.set(to, (loads.get(to) ?? 0) + 1);
   });
   return { ms, loads: [...loads.values()] };
 }

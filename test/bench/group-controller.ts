@@ -129,7 +129,7 @@ const handlers = {
   instances: () => core.viewsAt(systemClock()).instances(),
   local: () => local.counts,
   login: async (atOnce: number) => await local.login(atOnce),
-  silence: (instance: string) => local.silence(instance),
+  die: (instance: string) => local.die(instance),
   awaitLoss: () => {
     core.isAwaitingLoss = true;
   },

@@ -28,6 +28,7 @@ class Host {
     link: { ...linkDefaults, random: Math.random },
     hostOs: "Debian GNU/Linux 13",
     version: "0.1.0",
+    probes: true,
     wants: "attached",
     code: undefined,
     saved: { ...nothingSaved, standing: { is: "member" } },
@@ -69,11 +70,6 @@ class Host {
 
   find(verdict: Verdict): void {
     if (this.at !== undefined) this.post({ kind: "verdict", path: this.at, verdict });
-  }
-
-  /** Its probe has no word any more, as when there is nothing to ask. */
-  silence(): void {
-    this.post({ kind: "carries", path: this.at });
   }
 
   #perform(effect: DeviceEffect): void {
@@ -156,11 +152,6 @@ const handlers = {
     attached: hosts.filter(({ at }) => at !== undefined).length,
     throttled,
   }),
-  silence: (instance: string) => {
-    const silenced = attachedTo(instance);
-    for (const host of silenced) host.silence();
-    return silenced.length;
-  },
   /** The probes of those who are attached there find their path dead. Answers their numbers. */
   die: (instance: string) => {
     const dead = attachedTo(instance);

@@ -1,6 +1,7 @@
 import type { ControllerEffect, ControllerInput, LinkId } from "../../controller/core/effects.ts";
 import type { Saved } from "../../controller/core/ports.ts";
 import { Timers } from "../../controller/core/timers.ts";
+import type { Verdict } from "../../device/core/probe.ts";
 import { Link, type LinkEffect, type LinkInput, linkDefaults } from "../../protocol/link.ts";
 import type { ControllerMessage, StateFrame } from "../../protocol/messages.ts";
 import type { Attachment } from "../../protocol/state.ts";
@@ -105,13 +106,13 @@ export class LocalDevices {
     }
   }
 
-  /** The devices of an instance have nothing to ask: their probes take back their word. Answers how many. */
-  silence(instance: string): number {
+  /** The probes of those who are attached there find their path dead. Answers how many. */
+  die(instance: string): number {
     let count = 0;
     for (const device of this.#devices) {
       if (device.held?.instance !== instance) continue;
       count += 1;
-      this.#say(device, [], ["path"]);
+      this.#say(device, [pathOf(device.held, "dead")], []);
     }
     return count;
   }
@@ -160,7 +161,7 @@ export class LocalDevices {
     const { held } = device;
     if (held?.session === session && held.epoch >= epoch) return;
     device.held = { session, epoch, instance, ipv6 };
-    this.#say(device, pathOf(device.held), []);
+    this.#say(device, wordsOf(device.held), []);
     if (held !== undefined) return;
     this.#attached += 1;
     this.#onAttached();
@@ -187,7 +188,7 @@ export class LocalDevices {
         this.#open += 1;
         this.#pings.push({ device, atMs: this.#now().monotonicMs + effect.welcome.heartbeatMs });
         this.#heartbeatMs = effect.welcome.heartbeatMs;
-        this.#say(device, [["device", wish], ...pathOf(device.held)], []);
+        this.#say(device, [["device", wish], ...wordsOf(device.held)], []);
         return;
       case "hangUp":
         this.#dialled = this.#dialled.filter((other) => other !== device);
@@ -286,7 +287,7 @@ function dialledInVain(lostAtMs: number, nowMs: number): Link {
   return link;
 }
 
-const wish = { wants: "attached", hostOs: "Debian GNU/Linux 13", version: "0.1.0" };
+const wish = { wants: "attached", hostOs: "Debian GNU/Linux 13", version: "0.1.0", probes: true };
 
 function hello(number: number) {
   return {
@@ -302,13 +303,15 @@ function hello(number: number) {
   } as const;
 }
 
-function pathOf(held: Held | undefined): StateFrame["set"] {
+function wordsOf(held: Held | undefined): StateFrame["set"] {
   if (held === undefined) return [];
   const { session, epoch, instance, ipv6 } = held;
-  return [
-    ["held", { session, epoch, instance, ...(ipv6 === undefined ? {} : { ipv6 }) }],
-    ["path", { session, epoch, instance, verdict: "alive", sinceMs: 1_800_000_000_000 }],
-  ];
+  const entry = { session, epoch, instance, ...(ipv6 === undefined ? {} : { ipv6 }) };
+  return [["held", entry], pathOf(held, "alive")];
+}
+
+function pathOf({ session, epoch, instance }: Held, verdict: Verdict): StateFrame["set"][number] {
+  return ["path", { session, epoch, instance, verdict, sinceMs: 1_800_000_000_000 }];
 }
 
 function dialIdOf({ state }: Link): number {
