@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { randomUUID } from "node:crypto";
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
@@ -27,7 +28,8 @@ SIGTERM ends the process and not the instance: nobody is moved, who is connected
 stays so, also after SIGKILL: the next one takes over what it finds.
 SIGQUIT leaves the group for good: drains for a minute at most, says goodbye, ends.
 SIGHUP reads the parameters and the OTP again.
-Exit code 78: the parameters are wrong.
+Exit code 75: the controller wants another process in this one's place: start it
+again (systemd: Restart=always). 78: the parameters are wrong.
 
   connector-agent --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock
 `;
@@ -40,6 +42,7 @@ setFlagsFromString("--memory-saver-mode");
 const options = readOptions();
 
 const { env } = process;
+const processId = randomUUID();
 const stop = Promise.withResolvers<"stop">();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.resolve("stop"));
 /** What SIGQUIT does now; asked for before the agent is up, it is done then. */
@@ -70,7 +73,8 @@ async function run(): Promise<void> {
       "the agent starts",
     );
     const { "state-dir": stateDir, socket } = options;
-    await using agent = await startAgent({ parameters, stateDir, socket, env, log, clock: systemClock });
+    const host = { env, log, clock: systemClock, process: processId };
+    await using agent = await startAgent({ parameters, stateDir, socket, ...host });
     const changed = Promise.withResolvers<"changed">();
     reread = () => {
       const again = loadParameters(options.parameters, env);
@@ -86,10 +90,12 @@ async function run(): Promise<void> {
       void agent.left.then(leaving.resolve);
     };
     if (mustLeave) leave();
-    const why = await Promise.race([stop.promise, agent.over, changed.promise, leaving.promise]);
+    const ends = [stop.promise, agent.replaced, agent.over, changed.promise, leaving.promise] as const;
+    const why = await Promise.race(ends);
     [reread, leave] = [() => {}, () => {}];
     log.info({ why }, "the agent ends");
-    if (why === "stop" || why === "left") return;
+    if (why === "restart") process.exitCode = exitCodes.startAgain;
+    if (why === "stop" || why === "left" || why === "restart") return;
   }
 }
 

@@ -21,6 +21,7 @@ export const mappings: { readonly [Table in TableName]: Mapping<Tables[Table]> }
   device: plain("device", "id"),
   token: plain("token", "name"),
   counter: plain("counter", "name"),
+  restart: plain("restart", "name", ["outcome", "steps"]),
   session: {
     table: "session",
     key: "id",

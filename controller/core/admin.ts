@@ -10,6 +10,7 @@ import {
 } from "../../protocol/specs.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { MoveReason } from "./judgement.ts";
+import type { RestartView } from "./restart-views.ts";
 import type {
   AuditEntry,
   ConnectorView,
@@ -114,6 +115,15 @@ export const commands = {
   "connector.update": command("connector.update", { connector: Name, change: ConnectorChange }),
   /** Refused while it has instances. Its OTPs end with it. */
   "connector.remove": command("connector.remove", { connector: Name }),
+  /**
+   * Restarts the agents of all its instances, one after the other, each emptied before. `minActive`: how many must stay
+   * Active meanwhile; absent: one less than are, at least one. Refused while one runs.
+   */
+  "connector.restart": command("connector.restart", {
+    connector: Name,
+    minActive: z.int().min(0).max(63).optional(),
+  }),
+  "connector.restart.cancel": command("connector.restart.cancel", { connector: Name }),
   /** Adds an enterprise resource, or replaces the one of that name. */
   "resource.set": command("resource.set", { connector: Name, resource: ResourceSpec }),
   "resource.remove": command("resource.remove", { connector: Name, resource: Name }),
@@ -142,6 +152,8 @@ export const AdminCommand = z.discriminatedUnion("command", [
   commands["connector.create"],
   commands["connector.update"],
   commands["connector.remove"],
+  commands["connector.restart"],
+  commands["connector.restart.cancel"],
   commands["resource.set"],
   commands["resource.remove"],
   commands["group.create"],
@@ -166,6 +178,8 @@ export interface CommandResults {
   "connector.create": ConnectorView;
   "connector.update": ConnectorView;
   "connector.remove": ConnectorView;
+  "connector.restart": RestartView;
+  "connector.restart.cancel": RestartView;
   "resource.set": ConnectorView;
   "resource.remove": ConnectorView;
   "group.create": GroupView;

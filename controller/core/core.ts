@@ -18,9 +18,11 @@ import { Pipeline } from "./pipeline.ts";
 import { Placer } from "./placer.ts";
 import type { Makers, Saved } from "./ports.ts";
 import { publish } from "./publish.ts";
+import { Restarts } from "./restarts.ts";
 import { type Change, type Plan, put, tableNames } from "./rows.ts";
 import { type CoreSettings, sweepMsOf } from "./settings.ts";
 import { Views } from "./show.ts";
+import type { Shown } from "./show-restart.ts";
 import type { ControllerViews } from "./views.ts";
 import { count, noTotals, type World } from "./world.ts";
 
@@ -47,6 +49,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     }
     const fleet = new Fleet();
     const judge = new Judge(model, fleet, settings, now);
+    const restarts = new Restarts();
     this.#world = {
       controllerId: saved.controllerId,
       settings,
@@ -55,6 +58,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       fleet,
       peers: new Peers(),
       judge,
+      restarts,
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
         jobsMax: settings.jobsMax,
@@ -67,7 +71,8 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       newEffectId: () => ++this.#effectIds,
     };
     this.#sweepMs = sweepMsOf(settings);
-    this.#views = new Views({ model, fleet, judge }, () => this.#world.now);
+    const restartUntilMs: Shown["restartUntilMs"] = (row, at) => restarts.untilMs(row, this.#world, at);
+    this.#views = new Views({ model, fleet, judge, restartUntilMs }, () => this.#world.now);
   }
 
   get tokensRevision(): number {
@@ -93,6 +98,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     this.#world.now = now;
     this.#take(input);
     judgeInstances(this.#world);
+    this.#world.restarts.run(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
     flush(this.#world);
@@ -102,8 +108,9 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { judge, placer, now } = this.#world;
+    const { judge, placer, restarts, now } = this.#world;
     return earliest(
+      restarts.nextDeadline(this.#world),
       this.#sweepAtMs,
       judge.nextDeadline(now),
       this.#isPassQueued ? undefined : placer.nextDeadline(),

@@ -41,7 +41,8 @@ export const connectorDeciders: Deciders<
     const names = context.model.instancesOf(connector).map(({ name }) => name);
     if (names.length > 0) return conflict("it has instances", { connector, instances: names.join(", ") });
     const otps = [...context.model.otps.values()].filter((otp) => otp.connector === connector);
-    const changes = [remove("connector", connector), ...otps.map(({ id }) => remove("otp", id))];
+    const restarts = context.model.restarts.has(connector) ? [remove("restart", connector)] : [];
+    const changes = [remove("connector", connector), ...otps.map(({ id }) => remove("otp", id)), ...restarts];
     const view = context.views.connector(connector);
     if (view === undefined) return notFound("connector", connector);
     const audit = [auditOf(context, "connector.remove", `connector/${connector}`, before, null)];

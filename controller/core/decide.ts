@@ -3,9 +3,15 @@ import type { AdminCommand, CommandName, CommandResults } from "./admin.ts";
 import { accessDeciders } from "./decide-access.ts";
 import { connectorDeciders } from "./decide-connector.ts";
 import { fleetDeciders } from "./decide-fleet.ts";
+import { restartDeciders } from "./decide-restart.ts";
 import type { DecideContext, Deciders, Decision } from "./decision.ts";
 
-const deciders: Deciders<CommandName> = { ...connectorDeciders, ...accessDeciders, ...fleetDeciders };
+const deciders: Deciders<CommandName> = {
+  ...connectorDeciders,
+  ...restartDeciders,
+  ...accessDeciders,
+  ...fleetDeciders,
+};
 
 export function decideCommand(
   command: AdminCommand,

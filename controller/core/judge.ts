@@ -15,6 +15,7 @@ import {
 } from "./judgement.ts";
 import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
+import { isEmptied } from "./restart-row.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
 import { Settling } from "./settling.ts";
@@ -166,11 +167,13 @@ export class Judge {
     standing.heldDownUntilMs = now.monotonicMs + this.#settings.holdDownMs * factor;
   }
 
-  #evidence({ id, drainSinceMs }: InstanceRow, standing: Standing | undefined): Evidence {
+  #evidence(row: InstanceRow, standing: Standing | undefined): Evidence {
+    const { id, drainSinceMs } = row;
     const facts = this.#fleet.instance(id);
     return {
       link: this.#link(id),
       isDrained: drainSinceMs !== null,
+      isRestarting: isEmptied(this.#model.restartStage(row)),
       status: facts?.report?.status,
       ...this.witnesses.of(id),
       heldDownUntilMs: standing?.heldDownUntilMs ?? 0,

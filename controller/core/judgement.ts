@@ -17,6 +17,8 @@ export interface Evidence {
   readonly link: LinkEvidence;
   /** An administrator drains it. */
   readonly isDrained: boolean;
+  /** It is its turn in a rolling restart. */
+  readonly isRestarting: boolean;
   /** Its own word on its last link. */
   readonly status: InstanceStatus | undefined;
   /** Devices that are here to say so, each about the session it has there now. */
@@ -26,7 +28,7 @@ export interface Evidence {
   readonly heldDownUntilMs: number;
 }
 
-export type LeavingWhy = "administrator" | "instance";
+export type LeavingWhy = "administrator" | "restart" | "instance";
 export type GoneWhy = "goodbye" | "link-lost" | "devices";
 
 export type Verdict =
@@ -38,7 +40,7 @@ export type Verdict =
 export const serving: Verdict = { is: "serving" };
 
 export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number): Verdict {
-  const { link, isDrained, status } = evidence;
+  const { link, isDrained, isRestarting, status } = evidence;
   if (link.is === "goodbye") return { is: "gone", why: "goodbye" };
   if (isCondemned(evidence, settings) || nowMs < evidence.heldDownUntilMs)
     return { is: "gone", why: "devices" };
@@ -46,6 +48,7 @@ export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number
     if (nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
   }
   if (isDrained) return { is: "leaving", why: "administrator" };
+  if (isRestarting) return { is: "leaving", why: "restart" };
   if (status === "Draining") return { is: "leaving", why: "instance" };
   return serving;
 }

@@ -44,6 +44,7 @@ test("every command is there", async () => {
     "connector list",
     "connector show",
     "connector update",
+    "connector restart",
     "connector delete",
     "group create",
     "group list",

@@ -16,6 +16,7 @@ const lost = { is: "lost", sinceMs: 10_000, graceMs: 3_000 } as const;
 const well: Evidence = {
   link: up,
   isDrained: false,
+  isRestarting: false,
   status: "Active",
   alive: 0,
   dead: 0,
@@ -37,6 +38,12 @@ describe("an instance", () => {
     ],
     ["whose link is lost is given its grace", { link: lost }, "serving"],
     ["drained by an administrator leaves", { isDrained: true }, "leaving: administrator"],
+    ["whose turn it is in a rolling restart leaves", { isRestarting: true }, "leaving: restart"],
+    [
+      "leaves because of the administrator when there are both reasons",
+      { isDrained: true, isRestarting: true },
+      "leaving: administrator",
+    ],
     [
       "drained by an administrator leaves also without a link",
       { link: lost, isDrained: true },

@@ -2,11 +2,12 @@ import type { Argv } from "yargs";
 import { ask, misuse } from "../ask.ts";
 import { askOptions, type Cli, name } from "../options.ts";
 import { connectorTable, connectorText, groupTable, resourceTable } from "../text/connectors.ts";
+import { restartOptions } from "./restart-options.ts";
 
 /** `connector`, `group` and `resource`: what the group is and what it gives access to. */
 export function connectorCommands(argv: Argv, cli: Cli): Argv {
   return argv
-    .command("connector", "Connectors: create, list, show, update, delete", (y) => connector(y, cli))
+    .command("connector", "Connectors: create, list, show, update, restart, delete", (y) => connector(y, cli))
     .command("group", "Device-User-Groups: create, list, delete", (y) => group(y, cli))
     .command("resource", "Enterprise resources of a connector: add, list, remove", (y) => resource(y, cli));
 }
@@ -65,6 +66,12 @@ function connector(argv: Argv, { world, choose }: Cli): Argv {
           const asked = { params: { connector: o.name }, body: body.value };
           return await ask(world, o, "connector.update", asked, connectorText);
         }),
+    )
+    .command(
+      "restart <name>",
+      "Restart the agents of its instances, one at a time, each emptied first",
+      (y) => restartOptions(askOptions(name(y, "name", "The connector"))),
+      (o) => choose(async () => (await import("../restart.ts")).restart(world, o)),
     )
     .command(
       "delete <name>",

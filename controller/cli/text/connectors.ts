@@ -2,6 +2,7 @@ import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { ResourceSpec } from "../../../protocol/specs.ts";
 import type { ConnectorView, GroupView } from "../../core/views.ts";
+import { restartLine } from "./restarts.ts";
 
 type Width = number | undefined;
 
@@ -43,6 +44,7 @@ export function connectorText(connector: ConnectorView, width: Width): string {
       `${connector.activeInstances} active of ${connector.instances}, ${connector.instancesMax} at most`,
     ],
     ["Sessions", String(connector.sessions)],
+    ...(connector.restart === null ? [] : [["Last Restart", restartLine(connector.restart)] as const]),
     ["DNS Servers", servers.join(", ")],
     ["User IP Management", "Static IP Pool"],
     ["IPv6 Pools", connector.ipv6PoolMatch === "exact" ? "exactly a /80" : "within a /80"],
