@@ -48,7 +48,8 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       for (const row of saved[table]) model.apply({ table, put: row } as Change);
     }
     const fleet = new Fleet();
-    const judge = new Judge(model, fleet, settings, now);
+    const peers = new Peers();
+    const judge = new Judge({ model, fleet, peers }, settings, now);
     const restarts = new Restarts();
     this.#world = {
       controllerId: saved.controllerId,
@@ -56,7 +57,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       makers,
       model,
       fleet,
-      peers: new Peers(),
+      peers,
       judge,
       restarts,
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),

@@ -15,6 +15,7 @@ import {
 } from "./judgement.ts";
 import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
+import type { Peers } from "./peers.ts";
 import { isEmptied } from "./restart-row.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
@@ -31,6 +32,15 @@ interface Standing {
   heldDownUntilMs: number;
 }
 
+interface Known {
+  readonly model: Model;
+  readonly fleet: Fleet;
+  readonly peers: Peers;
+}
+
+/** One may be late, as long as the next comes in time. */
+const overdueHeartbeats = 1.5;
+
 /** An instance that was condemned again is avoided for twice as long, until it was well for `forgiveMs`. */
 const holdDown = { doublings: 5, forgiveMs: 600_000 } as const;
 
@@ -44,6 +54,7 @@ export class Judge {
   readonly lone: LonePaths;
   readonly #model: Model;
   readonly #fleet: Fleet;
+  readonly #peers: Peers;
   readonly #settings: CoreSettings;
   /** BOUNDED: instances. */
   readonly #standings = new Map<string, Standing>();
@@ -51,9 +62,10 @@ export class Judge {
   #toJudge = new Set<string>();
   #wasSettled = false;
 
-  constructor(model: Model, fleet: Fleet, settings: CoreSettings, now: Instant) {
+  constructor({ model, fleet, peers }: Known, settings: CoreSettings, now: Instant) {
     this.#model = model;
     this.#fleet = fleet;
+    this.#peers = peers;
     this.#settings = settings;
     this.settling = new Settling(model, fleet, settings, now);
     this.witnesses = new Witnesses(model, fleet);
@@ -130,10 +142,19 @@ export class Judge {
     const facts = this.#fleet.device(device);
     if (facts?.link === undefined) return "away";
     const word = this.witnesses.wordOf(device);
-    if (word === "dead") return this.lone.isLasting(device) ? "lasting" : "dead";
     if (word === "alive") return "alive";
-    const isFresh = now.monotonicMs < facts.linkedAtMs + this.#settings.linkGraceMs;
-    return isFresh || facts.report === undefined ? "fresh" : "silent";
+    if (!this.#isHeard(device, now)) return "unheard";
+    if (word === "dead") return this.lone.isLasting(device) ? "lasting" : "dead";
+    const { linkedAtMs, report } = facts;
+    const isFresh = now.monotonicMs < linkedAtMs + this.#settings.linkGraceMs;
+    return isFresh || report === undefined || report.probes === true ? "unheard" : "silent";
+  }
+
+  /** Whose heartbeat is overdue may have said what has not arrived. */
+  #isHeard(device: string, now: Instant): boolean {
+    const heard = this.#peers.of("device", device)?.heard;
+    const overdueMs = overdueHeartbeats * this.#settings.heartbeatMs.device;
+    return heard !== undefined && now.monotonicMs < heard.monotonicMs + overdueMs;
   }
 
   #judge(id: string, now: Instant): boolean {

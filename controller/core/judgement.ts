@@ -73,9 +73,10 @@ export function judgeAgainAtMs({ link, heldDownUntilMs }: Evidence, nowMs: numbe
 
 /**
  * What a session's device says of its path. `lasting`: it has said dead for long enough for a move of its own. `silent`:
- * it is here and carries nothing it could speak of. `fresh`: here too briefly to have said anything. `away`: no link.
+ * it is here, and says nothing of paths at all. `unheard`: it has said nothing that counts and may yet, because it is here
+ * too briefly, its heartbeat is overdue, or its probe is still finding out. `away`: no link.
  */
-export type Testimony = "alive" | "dead" | "lasting" | "silent" | "fresh" | "away";
+export type Testimony = "alive" | "dead" | "lasting" | "silent" | "unheard" | "away";
 
 /** `overlap`: the old place serves on until the device has left it. */
 export type Fate = "stay" | "move" | "overlap";
@@ -104,7 +105,7 @@ function fateUnderGone(testimony: Testimony): Fate {
     case "silent":
       return "move";
     case "alive":
-    case "fresh":
+    case "unheard":
     case "away":
       return "stay";
   }

@@ -90,22 +90,27 @@ function observeAgent(
   world.placer.wake(world.now);
 }
 
-/** Only the instance that holds the session, and only about the epoch it has, is believed. */
+/**
+ * Only the instance that holds the session, and only about the epoch it has, is believed; of a higher one it may have been
+ * told by a controller whose database was newer.
+ */
 function observeOutcome(world: World, instance: string, id: string, outcome: SessionOutcome): void {
   const session = world.model.sessions.get(id);
   if (session === undefined) return;
   const { place, leaving } = session;
   if (leaving?.instance === instance && leaving.epoch === outcome.epoch) {
-    if (outcome.outcome !== "granted") world.placer.heard(session, outcome);
+    world.placer.heard(session, outcome);
     return;
   }
-  if (place.is === "waiting" || place.instance !== instance || session.epoch !== outcome.epoch) return;
+  if (place.is === "waiting" || place.instance !== instance || outcome.epoch < session.epoch) return;
   const isKnown =
     outcome.outcome === "granted" &&
+    outcome.epoch === session.epoch &&
     place.is === "attached" &&
     place.ipv4 === outcome.ipv4 &&
     place.ipv6 === outcome.ipv6;
-  if (!isKnown) world.placer.heard(session, outcome);
+  if (isKnown) world.placer.heardAgain(session, outcome);
+  else world.placer.heard(session, outcome);
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Judge } from "./judge.ts";
 import { reasonOf } from "./judgement.ts";
 import type { Model } from "./model.ts";
 import { auditOfMoves, type Move } from "./moves.ts";
+import { Outcomes } from "./outcomes.ts";
 import { Placement } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
 import { type AuditDraft, type Change, put, remove, type SessionRow } from "./rows.ts";
@@ -18,7 +19,6 @@ export interface Pass {
   readonly changes: readonly Change[];
   readonly audit: readonly AuditDraft[];
   readonly devices: ReadonlySet<string>;
-  readonly outcomes: ReadonlyMap<string, SessionOutcome>;
   readonly placed: number;
   readonly moves: readonly Move[];
   readonly foreign: readonly ForeignGrant[];
@@ -36,12 +36,11 @@ export class Placer {
   readonly #settings: CoreSettings;
   /** Devices whose session must be looked at. BOUNDED: devices. */
   #devices = new Set<string>();
-  /** What instances said about sessions and is not stored yet; the last word counts. BOUNDED: sessions. */
-  #outcomes = new Map<string, SessionOutcome>();
+  readonly #outcomes = new Outcomes();
   /** Devices that wait for a place, or for a better one. BOUNDED: devices. */
   readonly #waiting = new Set<string>();
   readonly #refusals: Refusals;
-  readonly #handovers = new Handovers();
+  readonly #handovers: Handovers;
   #wakeAtMs: number | undefined;
   #notBeforeMs = 0;
   #turn = 0;
@@ -58,9 +57,10 @@ export class Placer {
     this.#refusals = new Refusals(fleet);
     this.#newId = newId;
     this.#settings = settings;
+    this.#handovers = new Handovers(settings);
     for (const session of model.sessions.values()) {
       if (session.place.is === "waiting") this.#waiting.add(session.device);
-      this.#handovers.follow(session, now, settings.drainDeadlineMs);
+      this.#handovers.found(session, now);
     }
   }
 
@@ -80,14 +80,26 @@ export class Placer {
   }
 
   heard(session: SessionRow, outcome: SessionOutcome): void {
-    if (session.epoch !== outcome.epoch) this.#handovers.ended(session, outcome.epoch);
-    else this.#outcomes.set(session.id, outcome);
+    if (session.leaving?.epoch !== outcome.epoch) this.#outcomes.hear(session.id, outcome);
+    else if (outcome.outcome !== "granted") this.#handovers.ended(session, outcome.epoch);
+    else return;
     this.#devices.add(session.device);
+  }
+
+  /** The instance says what is stored already: news only where it said something else before. */
+  heardAgain(session: SessionRow, outcome: SessionOutcome): void {
+    if (this.#outcomes.isOpen(session.id)) this.heard(session, outcome);
   }
 
   /** A session's row was stored. */
   stored(session: SessionRow, now: Instant): void {
-    this.#handovers.follow(session, now, this.#settings.drainDeadlineMs);
+    this.#handovers.follow(session, now);
+    // What was said while the row was on its way to the disk may be about the place that it leaves since.
+    const said = this.#outcomes.of(session.id);
+    if (said !== undefined && said.epoch === session.leaving?.epoch) {
+      this.#outcomes.forget(session.id);
+      this.heard(session, said);
+    }
     // Granted where it should not stay, or done leaving one place while the next is to be left.
     if (session.place.is === "attached" && this.#judge.fateOf(session, now) !== "stay")
       this.look(session.device);
@@ -101,7 +113,7 @@ export class Placer {
   /** Whether there is something to decide now. */
   isDue(now: Instant): boolean {
     for (const device of this.#judge.lone.take(now)) this.#devices.add(device);
-    for (const device of this.#handovers.take(now)) this.#devices.add(device);
+    for (const device of this.#handovers.take(now, (id) => this.#isPlaceLost(id))) this.#devices.add(device);
     if (now.monotonicMs < this.#notBeforeMs) return false;
     if (this.#wakeAtMs !== undefined && now.monotonicMs >= this.#wakeAtMs) {
       for (const device of this.#waiting) this.#devices.add(device);
@@ -117,9 +129,8 @@ export class Placer {
 
   pass(now: Instant): Pass {
     const devices = this.#devices;
-    const outcomes = this.#outcomes;
+    const outcomes = this.#outcomes.take();
     this.#devices = new Set();
-    this.#outcomes = new Map();
     const isOpen = (instance: string) => this.#judge.verdictOf(instance).is === "serving";
     const placement = new Placement(this.#model, this.#fleet, this.#turn, isOpen);
     const believed = believe({ devices, outcomes }, this.#model, this.#refusals, now.monotonicMs);
@@ -140,21 +151,19 @@ export class Placer {
     this.#turn += placed;
     this.#sleep(isSettled, now);
     const audit = auditOfMoves(moves, this.#model, now.wallMs);
-    return { changes, audit, devices, outcomes, placed, moves, foreign: believed.foreign };
+    return { changes, audit, devices, placed, moves, foreign: believed.foreign };
   }
 
   /** The pass could not be stored: nothing of it happened, and it is tried again. */
   giveBack(pass: Pass, now: Instant): void {
     for (const device of pass.devices) this.#devices.add(device);
-    for (const [session, outcome] of pass.outcomes) {
-      if (!this.#outcomes.has(session)) this.#outcomes.set(session, outcome);
-    }
+    this.#outcomes.giveBack();
     this.#notBeforeMs = now.monotonicMs + this.#settings.retryStoreMs;
   }
 
   forget(session: string, device: string): void {
     this.#refusals.forget(session);
-    this.#outcomes.delete(session);
+    this.#outcomes.forget(session);
     this.#handovers.forget(device);
     if (!this.#model.devices.has(device)) this.#waiting.delete(device);
   }
@@ -199,6 +208,11 @@ export class Placer {
     return isOver ? { ...session, leaving: null } : session;
   }
 
+  #isPlaceLost(device: string): boolean {
+    const place = this.#model.sessionByDevice.get(device)?.place;
+    return place?.is === "attached" && this.#judge.verdictOf(place.instance).is === "gone";
+  }
+
   #moveOf(
     before: SessionRow,
     { place, epoch }: SessionRow,
@@ -224,13 +238,13 @@ export class Placer {
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
-  /** It should be elsewhere and cannot, or will have to be when its device has been silent for long enough. */
+  /** It should be elsewhere and cannot, or will have to be when its device is heard. */
   #isUneasy(session: SessionRow, now: Instant): boolean {
     const { place } = session;
     if (place.is === "waiting" || this.#judge.verdictOf(place.instance).is === "serving")
-      return this.#judge.fateOf(session, now) !== "stay";
+      return this.#judge.fateOf(session, now) !== "stay" || this.#judge.lone.isLasting(session.device);
     if (this.#judge.fateOf(session, now) !== "stay") return session.leaving === null;
-    return this.#judge.testimonyOf(session, now) === "fresh";
+    return this.#judge.testimonyOf(session, now) === "unheard";
   }
 
   #sleep(isSettled: boolean, now: Instant): void {

@@ -61,6 +61,7 @@ test("every command is there", async () => {
     "otp create",
     "otp list",
     "otp revoke",
+    "user-data",
     "device-code create",
     "device-code list",
     "device-code revoke",

@@ -96,18 +96,25 @@ const verdicts: Record<VerdictName, Verdict> = {
 
 /** A session that is attached, by the verdict about its instance and what its device says. */
 const fates: Record<VerdictName, Record<Testimony, Fate>> = {
-  serving: { alive: "stay", dead: "stay", lasting: "move", silent: "stay", fresh: "stay", away: "stay" },
+  serving: { alive: "stay", dead: "stay", lasting: "move", silent: "stay", unheard: "stay", away: "stay" },
   leaving: {
     alive: "overlap",
     dead: "move",
     lasting: "move",
     silent: "overlap",
-    fresh: "overlap",
+    unheard: "overlap",
     away: "overlap",
   },
-  goodbye: { alive: "move", dead: "move", lasting: "move", silent: "move", fresh: "move", away: "move" },
-  "link-lost": { alive: "stay", dead: "move", lasting: "move", silent: "move", fresh: "stay", away: "stay" },
-  devices: { alive: "stay", dead: "move", lasting: "move", silent: "move", fresh: "stay", away: "stay" },
+  goodbye: { alive: "move", dead: "move", lasting: "move", silent: "move", unheard: "move", away: "move" },
+  "link-lost": {
+    alive: "stay",
+    dead: "move",
+    lasting: "move",
+    silent: "move",
+    unheard: "stay",
+    away: "stay",
+  },
+  devices: { alive: "stay", dead: "move", lasting: "move", silent: "move", unheard: "stay", away: "stay" },
 };
 
 const placed: Record<VerdictName, Fate> = {

@@ -79,7 +79,14 @@ export class DeviceHost implements Client {
 
     const core = new Device({
       link: { ...linkDefaults, random: () => jitter.next() },
-      ...{ hostOs: "Debian", version: "0.1.0", wants: this.wants, code: this.code, saved: this.saved },
+      ...{
+        hostOs: "Debian",
+        version: "0.1.0",
+        probes: true,
+        wants: this.wants,
+        code: this.code,
+        saved: this.saved,
+      },
     });
     const device = new Process<DeviceInput, DeviceEffect>({
       ...{ agenda, core, tick: { kind: "tick" }, clock },
