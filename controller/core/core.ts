@@ -4,6 +4,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { MetricsFacts } from "./admin.ts";
 import { admit } from "./admission.ts";
 import { applied } from "./applied.ts";
+import { Carriers, decideCarriers } from "./carriers.ts";
 import { decideCommand } from "./decide.ts";
 import type { ControllerEffect, ControllerInput } from "./effects.ts";
 import { countMoves, judgeInstances } from "./evidence.ts";
@@ -59,6 +60,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       fleet,
       peers,
       judge,
+      carriers: new Carriers(),
       restarts,
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
@@ -99,6 +101,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     this.#world.now = now;
     this.#take(input);
     judgeInstances(this.#world);
+    decideCarriers(this.#world);
     this.#world.restarts.run(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
@@ -109,10 +112,11 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { judge, placer, restarts, now } = this.#world;
+    const { judge, carriers, restarts, placer, now } = this.#world;
     return earliest(
       restarts.nextDeadline(this.#world),
       this.#sweepAtMs,
+      carriers.nextDeadline(),
       judge.nextDeadline(now),
       this.#isPassQueued ? undefined : placer.nextDeadline(),
     );

@@ -84,6 +84,13 @@ describe("connectors", () => {
     expect(await refused("DELETE", "/v1/connectors/prod")).toEqual([409, "admin.conflict"]);
   });
 
+  test("other than active-standby have nothing to fail over to", async () => {
+    const path = "/v1/connectors/prod/failover";
+    expect(await refused("POST", path, {})).toEqual([409, "admin.conflict", "mode"]);
+    expect(await refused("POST", path, { to: first })).toEqual([409, "admin.conflict", "mode"]);
+    expect(await refused("POST", path, { at: first })).toEqual([400, "admin.invalid", "at"]);
+  });
+
   test("have enterprise resources that are set again without harm", async () => {
     const resource = {
       name: "wiki",
@@ -316,10 +323,10 @@ test("a rolling restart is shown and cancelled, and refused where no instance is
   expect(await refused("GET", "/v1/connectors/none/restart")).toEqual([404, "admin.not-found"]);
 });
 
-/** It takes Active instances: test/e2e/rolling-restart.test.ts. */
-const elsewhere = "POST /v1/connectors/:connector/restart";
+/** They take instances that are Active: test/e2e. */
+const elsewhere = ["POST /v1/connectors/:connector/failover", "POST /v1/connectors/:connector/restart"];
 
-test("every endpoint was tried with success", () => {
+test("every endpoint was tried with success, but those that need instances that are Active", () => {
   const known = endpointNames.map(endpointOf).map(({ method, path }) => `${method} ${path}`);
-  expect(known.filter((endpoint) => !tried.has(endpoint))).toEqual([elsewhere]);
+  expect(known.filter((endpoint) => !tried.has(endpoint))).toEqual(elsewhere);
 });
