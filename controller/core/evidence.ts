@@ -16,9 +16,8 @@ export function judgeInstances(world: World): void {
 
 /** Stored moves: counted, and remembered where a device may not move again at once. */
 export function countMoves({ judge, totals, now }: World, moves: readonly Move[]): void {
-  for (const { device, from, reason } of moves) {
-    totals.moved[reason] += 1;
-    judge.moved(from, 1);
-    if (reason === "path-dead") judge.lone.moved(device, now);
+  for (const move of moves) {
+    totals.moved[move.reason] += 1;
+    judge.moved(move, now);
   }
 }

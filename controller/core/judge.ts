@@ -1,4 +1,4 @@
-import type { Instant } from "../../protocol/time.ts";
+import { earliest, type Instant } from "../../protocol/time.ts";
 import type { Fleet } from "./fleet.ts";
 import {
   type Evidence,
@@ -15,6 +15,7 @@ import {
 } from "./judgement.ts";
 import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
+import type { Move } from "./moves.ts";
 import type { Peers } from "./peers.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
@@ -67,7 +68,7 @@ export class Judge {
     this.#peers = peers;
     this.#settings = settings;
     this.settling = new Settling(model, fleet, settings, now);
-    this.witnesses = new Witnesses(model, fleet);
+    this.witnesses = new Witnesses(model, fleet, settings);
     this.lone = new LonePaths(settings);
   }
 
@@ -100,9 +101,13 @@ export class Judge {
     else this.lone.notDead(device, now);
   }
 
-  moved(instance: string, sessions: number): void {
-    const standing = this.#standings.get(instance);
-    if (standing !== undefined) standing.moved += sessions;
+  /** A session was moved off an instance. */
+  moved({ device, from, reason }: Move, now: Instant): void {
+    const standing = this.#standings.get(from);
+    if (standing !== undefined) standing.moved += 1;
+    if (reason !== "path-dead") return;
+    this.lone.moved(device, now);
+    this.witnesses.left(device, from, now);
   }
 
   forget(instance: string): void {
@@ -118,6 +123,7 @@ export class Judge {
     this.#wasSettled = isSettled;
     if (!isSettled) return [];
     for (const id of this.#timers.take(now.monotonicMs)) this.look(id);
+    for (const id of this.witnesses.expire(now)) this.look(id);
     if (this.#toJudge.size === 0) return [];
     const ids = this.#toJudge;
     this.#toJudge = new Set();
@@ -126,7 +132,7 @@ export class Judge {
 
   nextDeadline(now: Instant): number | undefined {
     if (!this.settling.isOver(now)) return this.settling.endsAtMs;
-    return this.#timers.next();
+    return earliest(this.#timers.next(), this.witnesses.nextDeadline());
   }
 
   /** What the evidence about its instance means for a session, as far as there is a way to go. */
@@ -193,7 +199,7 @@ export class Judge {
       link: this.#link(id),
       isDrained: drainSinceMs !== null,
       status: facts?.report?.status,
-      ...this.witnesses.of(id),
+      said: this.witnesses.of(id),
       heldDownUntilMs: standing?.heldDownUntilMs ?? 0,
     };
   }
