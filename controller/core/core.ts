@@ -4,6 +4,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { MetricsFacts } from "./admin.ts";
 import { admit } from "./admission.ts";
 import { applied } from "./applied.ts";
+import { Carriers, decideCarriers } from "./carriers.ts";
 import { decideCommand } from "./decide.ts";
 import type { ControllerEffect, ControllerInput } from "./effects.ts";
 import { countMoves, judgeInstances } from "./evidence.ts";
@@ -56,6 +57,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       fleet,
       peers,
       judge,
+      carriers: new Carriers(),
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
         jobsMax: settings.jobsMax,
@@ -94,6 +96,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     this.#world.now = now;
     this.#take(input);
     judgeInstances(this.#world);
+    decideCarriers(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
     flush(this.#world);
@@ -103,9 +106,10 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { judge, placer, now } = this.#world;
+    const { judge, carriers, placer, now } = this.#world;
     return earliest(
       this.#sweepAtMs,
+      carriers.nextDeadline(),
       judge.nextDeadline(now),
       this.#isPassQueued ? undefined : placer.nextDeadline(),
     );

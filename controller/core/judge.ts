@@ -1,4 +1,5 @@
 import { earliest, type Instant } from "../../protocol/time.ts";
+import { isRelieved } from "./carrier.ts";
 import type { Fleet } from "./fleet.ts";
 import {
   type Evidence,
@@ -30,6 +31,12 @@ interface Standing {
   moved: number;
   strikes: number;
   heldDownUntilMs: number;
+}
+
+/** Whom there was something new about, and whose verdict that changed. */
+export interface Judged {
+  readonly looked: readonly string[];
+  readonly changed: readonly string[];
 }
 
 interface Known {
@@ -73,6 +80,12 @@ export class Judge {
   }
 
   verdictOf(instance: string): Verdict {
+    const verdict = this.ownVerdictOf(instance);
+    return verdict.is === "serving" && isRelieved(instance, this.#model) ? relieved : verdict;
+  }
+
+  /** By the evidence about the instance alone, whoever carries. */
+  ownVerdictOf(instance: string): Verdict {
     return this.#standings.get(instance)?.verdict ?? serving;
   }
 
@@ -103,11 +116,18 @@ export class Judge {
 
   /** A session was moved off an instance. */
   moved({ device, from, reason }: Move, now: Instant): void {
-    const standing = this.#standings.get(from);
-    if (standing !== undefined) standing.moved += 1;
+    const standing = this.#standings.get(from) ?? untold(now);
+    standing.moved += 1;
+    this.#standings.set(from, standing);
     if (reason !== "path-dead") return;
     this.lone.moved(device, now);
     this.witnesses.left(device, from, now);
+  }
+
+  /** Another one carries instead from now on. */
+  relieved(instance: string): void {
+    const standing = this.#standings.get(instance);
+    if (standing !== undefined) standing.moved = 0;
   }
 
   forget(instance: string): void {
@@ -116,18 +136,18 @@ export class Judge {
     this.#toJudge.delete(instance);
   }
 
-  /** Judges those about whom there is something new; answers whose verdict changed. */
-  run(now: Instant): readonly string[] {
+  /** Judges those about whom there is something new. */
+  run(now: Instant): Judged {
     const isSettled = this.settling.isOver(now);
     if (isSettled && !this.#wasSettled) for (const id of this.#model.instances.keys()) this.look(id);
     this.#wasSettled = isSettled;
-    if (!isSettled) return [];
+    if (!isSettled) return nobody;
     for (const id of this.#timers.take(now.monotonicMs)) this.look(id);
     for (const id of this.witnesses.expire(now)) this.look(id);
-    if (this.#toJudge.size === 0) return [];
-    const ids = this.#toJudge;
+    if (this.#toJudge.size === 0) return nobody;
+    const looked = [...this.#toJudge];
     this.#toJudge = new Set();
-    return [...ids].filter((id) => this.#judge(id, now));
+    return { looked, changed: looked.filter((id) => this.#judge(id, now)) };
   }
 
   nextDeadline(now: Instant): number | undefined {
@@ -168,7 +188,7 @@ export class Judge {
     const before = this.#standings.get(id);
     let evidence = this.#evidence(row, before);
     const isHeldDown = now.monotonicMs < evidence.heldDownUntilMs;
-    const standing = before ?? { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+    const standing = before ?? untold(now);
     if (evidence.link.is !== "goodbye" && isCondemned(evidence, this.#settings) && !isHeldDown) {
       this.#strike(standing, now);
       evidence = { ...evidence, heldDownUntilMs: standing.heldDownUntilMs };
@@ -217,6 +237,14 @@ export class Judge {
   }
 }
 
+function untold(now: Instant): Standing {
+  return { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+}
+
 function isSame(a: Verdict, b: Verdict): boolean {
   return a.is === b.is && ("why" in a ? a.why : "") === ("why" in b ? b.why : "");
 }
+
+const nobody: Judged = { looked: [], changed: [] };
+
+const relieved: Verdict = { is: "leaving", why: "failover" };

@@ -27,7 +27,8 @@ export interface Evidence {
   readonly heldDownUntilMs: number;
 }
 
-export type LeavingWhy = "administrator" | "instance";
+/** `failover`: in active-standby the other one carries instead, because somebody asked for that. */
+export type LeavingWhy = "administrator" | "instance" | "failover";
 export type GoneWhy = "goodbye" | "link-lost" | "devices";
 
 export type Verdict =
@@ -87,7 +88,13 @@ export type Testimony = "alive" | "dead" | "lasting" | "silent" | "unheard" | "a
 /** `overlap`: the old place serves on until the device has left it. */
 export type Fate = "stay" | "move" | "overlap";
 
-export type MoveReason = "drain" | "goodbye" | "link-lost" | "devices" | "path-dead";
+/**
+ * Why a session changes its instance: by the evidence; `failover` by command; because the instance refused or ended it; its
+ * range was taken away, the instance removed; or its device held what a newer database than this one had told it.
+ */
+export type MoveReason =
+  | ("drain" | "goodbye" | "link-lost" | "devices" | "path-dead")
+  | ("failover" | "refused" | "ended" | "range" | "removed" | "claimed");
 
 /**
  * What becomes of a session that is attached there. Who has a working path keeps it, also under a dead agent; who is away
@@ -127,7 +134,7 @@ export function reasonOf(verdict: Verdict): MoveReason {
     case "serving":
       return "path-dead";
     case "leaving":
-      return "drain";
+      return verdict.why === "failover" ? "failover" : "drain";
     case "gone":
       return verdict.why;
   }
