@@ -101,6 +101,7 @@ export function savedWith(devices: number, sessions: number): Saved {
     session: many(sessions, attachedRow),
     otp: [],
     deviceCode: [],
+    carrier: [],
     token: [],
     counter: [{ name: "instances", value: instanceCount }],
   };
