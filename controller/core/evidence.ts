@@ -21,10 +21,9 @@ export function judgeInstances(world: World): void {
 
 /** Stored moves: counted, and remembered where a device may not move again at once. */
 export function countMoves({ model, judge, totals, now }: World, moves: readonly Move[]): void {
-  for (const { device, from, to, reason } of moves) {
-    if (to === undefined) continue;
-    totals.moved[reason] += 1;
-    if (model.instances.has(from)) judge.moved(from, now);
-    if (reason === "path-dead") judge.lone.moved(device, now);
+  for (const move of moves) {
+    if (move.to === undefined) continue;
+    totals.moved[move.reason] += 1;
+    if (model.instances.has(move.from)) judge.moved(move, now);
   }
 }

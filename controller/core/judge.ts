@@ -1,4 +1,4 @@
-import type { Instant } from "../../protocol/time.ts";
+import { earliest, type Instant } from "../../protocol/time.ts";
 import { isRelieved } from "./carrier.ts";
 import type { Fleet } from "./fleet.ts";
 import {
@@ -16,7 +16,9 @@ import {
 } from "./judgement.ts";
 import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
+import type { Move } from "./moves.ts";
 import type { Peers } from "./peers.ts";
+import { isEmptied } from "./restart-row.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
 import { Settling } from "./settling.ts";
@@ -74,7 +76,7 @@ export class Judge {
     this.#peers = peers;
     this.#settings = settings;
     this.settling = new Settling(model, fleet, settings, now);
-    this.witnesses = new Witnesses(model, fleet);
+    this.witnesses = new Witnesses(model, fleet, settings);
     this.lone = new LonePaths(settings);
   }
 
@@ -113,10 +115,14 @@ export class Judge {
     else this.lone.notDead(device, now);
   }
 
-  moved(instance: string, now: Instant): void {
-    const standing = this.#standings.get(instance) ?? untold(now);
+  /** A session was moved off an instance. */
+  moved({ device, from, reason }: Move, now: Instant): void {
+    const standing = this.#standings.get(from) ?? untold(now);
     standing.moved += 1;
-    this.#standings.set(instance, standing);
+    this.#standings.set(from, standing);
+    if (reason !== "path-dead") return;
+    this.lone.moved(device, now);
+    this.witnesses.left(device, from, now);
   }
 
   /** Another one carries instead from now on. */
@@ -138,6 +144,7 @@ export class Judge {
     this.#wasSettled = isSettled;
     if (!isSettled) return nobody;
     for (const id of this.#timers.take(now.monotonicMs)) this.look(id);
+    for (const id of this.witnesses.expire(now)) this.look(id);
     if (this.#toJudge.size === 0) return nobody;
     const looked = [...this.#toJudge];
     this.#toJudge = new Set();
@@ -146,7 +153,7 @@ export class Judge {
 
   nextDeadline(now: Instant): number | undefined {
     if (!this.settling.isOver(now)) return this.settling.endsAtMs;
-    return this.#timers.next();
+    return earliest(this.#timers.next(), this.witnesses.nextDeadline());
   }
 
   /** What the evidence about its instance means for a session, as far as there is a way to go. */
@@ -207,13 +214,15 @@ export class Judge {
     standing.heldDownUntilMs = now.monotonicMs + this.#settings.holdDownMs * factor;
   }
 
-  #evidence({ id, drainSinceMs }: InstanceRow, standing: Standing | undefined): Evidence {
+  #evidence(row: InstanceRow, standing: Standing | undefined): Evidence {
+    const { id, drainSinceMs } = row;
     const facts = this.#fleet.instance(id);
     return {
       link: this.#link(id),
       isDrained: drainSinceMs !== null,
+      isRestarting: isEmptied(this.#model.restartStage(row)),
       status: facts?.report?.status,
-      ...this.witnesses.of(id),
+      said: this.witnesses.of(id),
       heldDownUntilMs: standing?.heldDownUntilMs ?? 0,
     };
   }

@@ -1,5 +1,7 @@
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { CoreSettings } from "./settings.ts";
+import type { Words } from "./tally.ts";
+import type { Said } from "./witnesses.ts";
 
 /**
  * Whether an instance serves its sessions, from evidence, and what that means for each of them. Pure: who keeps the
@@ -17,17 +19,18 @@ export interface Evidence {
   readonly link: LinkEvidence;
   /** An administrator drains it. */
   readonly isDrained: boolean;
+  /** It is its turn in a rolling restart. */
+  readonly isRestarting: boolean;
   /** Its own word on its last link. */
   readonly status: InstanceStatus | undefined;
-  /** Devices that are here to say so, each about the session it has there now. */
-  readonly alive: number;
-  readonly dead: number;
+  /** What devices say that are here to say so. */
+  readonly said: Said;
   /** Its devices condemned it; until then it is not believed to be well. */
   readonly heldDownUntilMs: number;
 }
 
 /** `failover`: in active-standby the other one carries instead, because somebody asked for that. */
-export type LeavingWhy = "administrator" | "instance" | "failover";
+export type LeavingWhy = "administrator" | "restart" | "instance" | "failover";
 export type GoneWhy = "goodbye" | "link-lost" | "devices";
 
 export type Verdict =
@@ -39,7 +42,7 @@ export type Verdict =
 export const serving: Verdict = { is: "serving" };
 
 export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number): Verdict {
-  const { link, isDrained, status } = evidence;
+  const { link, isDrained, isRestarting, status } = evidence;
   if (link.is === "goodbye") return { is: "gone", why: "goodbye" };
   if (isCondemned(evidence, settings) || nowMs < evidence.heldDownUntilMs)
     return { is: "gone", why: "devices" };
@@ -47,6 +50,7 @@ export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number
     if (nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
   }
   if (isDrained) return { is: "leaving", why: "administrator" };
+  if (isRestarting) return { is: "leaving", why: "restart" };
   if (status === "Draining") return { is: "leaving", why: "instance" };
   return serving;
 }
@@ -54,12 +58,20 @@ export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number
 export type JudgeSettings = Pick<CoreSettings, "witnessesMin">;
 
 /**
- * Its devices say that its data path is dead. One is enough when the link is lost too; but never against more who say
- * that theirs is alive, because one device's own network proves nothing.
+ * Its devices say that its data path is dead, and not more people or networks that it is alive. One is enough when its
+ * link is lost too. Against a living agent it takes several people who knew its path alive, and proof that it is not the
+ * network that they share: one of their number that is well elsewhere, or another network. What a device says that never
+ * had a path is its own trouble: it is moved by itself.
  */
-export function isCondemned({ link, alive, dead }: Evidence, { witnessesMin }: JudgeSettings): boolean {
-  const needed = link.is === "up" ? witnessesMin : 1;
-  return dead >= needed && dead >= alive;
+export function isCondemned({ link, said }: Evidence, { witnessesMin }: JudgeSettings): boolean {
+  const { alive, dead, turned, isNetworkWell } = said;
+  if (link.is !== "up") return dead.devices > 0 && isMost(dead, alive);
+  const isProven = turned.networks > 1 || isNetworkWell;
+  return turned.users >= witnessesMin && isMost(turned, alive) && isProven;
+}
+
+function isMost(some: Words, others: Words): boolean {
+  return some.users >= others.users && some.networks >= others.networks;
 }
 
 /** When the same evidence may lead to another verdict; undefined: never. */

@@ -162,6 +162,7 @@ describe("devices that say dead", () => {
     h.pass(31_000);
     const more = [attachedDevice(h, "x"), attachedDevice(h, "y")];
     expect(on(h, first, more)).toHaveLength(2);
+    for (const user of more) takes(user, "alive");
     for (const user of more) says(user, "dead");
     expect(on(h, first, more)).toHaveLength(0);
     h.pass(59_000);
