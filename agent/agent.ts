@@ -3,12 +3,15 @@ import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder, storageFailure } from "../protocol/node/files.ts";
 import type { Logger } from "../protocol/node/log.ts";
+import { keepTelling, type ServiceManager } from "../protocol/node/service-manager.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
 import type { Clock } from "../protocol/time.ts";
+import type { StatusView } from "../protocol/view.ts";
 import { actionsOf, Readings } from "./actions.ts";
 import { readBootId } from "./adapters/boot-id.ts";
 import { LinuxDataPath } from "./adapters/datapath-linux.ts";
 import { DataPathRecorder } from "./adapters/datapath-recorder.ts";
+import { removeDataPath } from "./adapters/datapath-removal.ts";
 import { startHealthServer } from "./adapters/health-server.ts";
 import { IdentityFile } from "./adapters/identity-file.ts";
 import { Imds } from "./adapters/imds.ts";
@@ -24,6 +27,7 @@ import { Agent, type AgentEffect, type AgentInput } from "./core/agent.ts";
 import type { AgentActions } from "./core/local-api.ts";
 import type { Environment, Parameters } from "./core/parameters.ts";
 import type { AgentViews, DataPath } from "./core/ports.ts";
+import { statusLine } from "./core/status-line.ts";
 import { perform } from "./perform.ts";
 
 export interface AgentSetup {
@@ -33,8 +37,12 @@ export interface AgentSetup {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
+  /** A UUID that no other process has, whatever agents follow each other in this one. */
+  readonly process: string;
   /** When not given: the recorder where the environment says `CONNECTOR_DATAPATH=record`, else the kernel's. */
   readonly dataPath?: DataPath;
+  /** Who started this process, and wants to know that it works. */
+  readonly manager?: ServiceManager | undefined;
 }
 
 export interface RunningAgent extends AsyncDisposable {
@@ -44,6 +52,8 @@ export interface RunningAgent extends AsyncDisposable {
   readonly over: Promise<"startOver">;
   /** Resolves when it was asked to leave, and has said goodbye. */
   readonly left: Promise<"left">;
+  /** Resolves when the controller wants this process to end, for another to be started in its place. */
+  readonly replaced: Promise<"restart">;
   /** Something was changed by hand: look at identity, password and metadata again, and dial now. */
   reload(): void;
 }
@@ -53,7 +63,7 @@ export interface RunningAgent extends AsyncDisposable {
  * wrong is a condition, and is tried again.
  */
 export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
-  const { parameters, stateDir, log, clock, env } = setup;
+  const { parameters, stateDir, log, clock, env, process } = setup;
   await using started = new AsyncDisposableStack();
   try {
     makeFolder(stateDir);
@@ -66,13 +76,17 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const identity = new IdentityFile(stateDir, log);
   const bootId = readBootId();
   const core = new Agent(
-    { parameters, identity: identity.load(), saved, bootId, version: softwareVersion, random: Math.random },
+    {
+      ...{ parameters, identity: identity.load(), saved, bootId, process },
+      ...{ version: softwareVersion, random: Math.random },
+    },
     clock(),
   );
   const views = core.views(clock);
   const metrics = new Metrics();
   const over = Promise.withResolvers<"startOver">();
   const left = Promise.withResolvers<"left">();
+  const replaced = Promise.withResolvers<"restart">();
   let cloneOf: string | undefined;
 
   const readings = new Readings();
@@ -107,6 +121,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       over.resolve("startOver");
     },
     left: () => left.resolve("left"),
+    restart: () => replaced.resolve("restart"),
   };
   const driver = new Driver<AgentInput, AgentEffect>({
     core,
@@ -121,6 +136,13 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   started.use(onSchedule(parameters.prefixSchedule, () => post({ kind: "verify" }), log));
   started.use(driver);
   post({ kind: "start" });
+  // The tick goes the way of all work, the store's commit included: who does not come back from it is not alive.
+  const beat = () => {
+    post({ kind: "tick" });
+    driver.flush();
+    return statusLine(views.status());
+  };
+  if (setup.manager !== undefined) started.use(keepTelling(setup.manager, beat));
 
   const running = started.move();
   return {
@@ -128,23 +150,40 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     actions,
     over: over.promise,
     left: left.promise,
+    replaced: replaced.promise,
     reload: () => post({ kind: "reload", identity: identity.load() }),
     [Symbol.asyncDispose]: async () => {
       post({ kind: "stop" });
       driver.flush();
+      const hasLeft = isDeparture(views.status());
       await running.disposeAsync();
+      if (hasLeft && isKernels(setup)) {
+        for (const failure of await removeDataPath(dataPathFolderOf(setup.socket), log)) {
+          log.warn({ ...failure.facts }, "a part of the data path could not be taken away");
+        }
+      }
       if (cloneOf !== undefined) startAfresh(stateDir, identity, cloneOf, log);
     },
   };
 }
 
+/** Who ends while it leaves has said goodbye in its last turn. */
+function isDeparture({ departure }: StatusView): boolean {
+  return departure !== undefined && (departure.state === "left" || departure.reason === "shutdown");
+}
+
 /** `CONNECTOR_DATAPATH=record`: nothing of this host's network is touched, and no packet is forwarded. */
+function isKernels({ env, dataPath }: AgentSetup): boolean {
+  return dataPath === undefined && env.CONNECTOR_DATAPATH !== "record";
+}
+
 function chooseDataPath(
-  { parameters, socket, env, clock, log }: AgentSetup,
+  setup: AgentSetup,
   identity: IdentityFile,
   onNews: () => void,
 ): DataPath & Disposable {
-  if (env.CONNECTOR_DATAPATH === "record") return new DataPathRecorder(clock, log);
+  const { parameters, socket, clock, log } = setup;
+  if (!isKernels(setup)) return new DataPathRecorder(clock, log);
   return new LinuxDataPath({
     key: () => identity.wireguardKey,
     listenPort: parameters.wireguardPort,

@@ -66,6 +66,18 @@ export const catalogue = {
     summary: "This instance is not enrolled and has no one-time password",
     hint: "Create an OTP for the connector and put it where `otpFile` in enroll.yaml points.",
   },
+  "otp-source.malformed": {
+    retry: "onChange",
+    severity: "error",
+    summary: "This does not name a place where a one-time password can be",
+    hint: "Write ssm:NAME, secretsmanager:ID, or secretsmanager:ID#KEY for one key of a JSON secret; {instance-id} stands for the instance's id.",
+  },
+  "otp-source.empty": {
+    retry: "backoff",
+    severity: "error",
+    summary: "There is no one-time password at this place",
+    hint: "Create one (`connector-controller otp create`) and put it there; an Auto Scaling group's launch hook does that for each instance.",
+  },
   "otp.unknown": {
     retry: "onChange",
     severity: "error",
@@ -100,7 +112,7 @@ export const catalogue = {
     retry: "backoff",
     severity: "error",
     summary: "The connector has as many instances as its deployment mode allows",
-    hint: "Remove an instance that is gone, or launch this one in another connector (active-active: 64 at most).",
+    hint: "Remove an instance that is gone, or launch this one in another connector (standalone takes 1, active-standby 2, active-active 64).",
   },
   "enrol.other-vpc": {
     retry: "never",
@@ -352,28 +364,28 @@ export const catalogue = {
     summary: "The instance metadata service answers something it never says",
     hint: "A proxy may stand in between; exempt 169.254.169.254 from it. The last reading stays in force.",
   },
-  "ec2.credentials": {
+  "aws.credentials": {
     retry: "onChange",
     severity: "error",
     summary: "There are no AWS credentials",
     hint: "Give the instance a role (an instance profile) with the policy of docs/aws.md, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
   },
-  "ec2.unauthorised": {
+  "aws.unauthorised": {
     retry: "onChange",
     severity: "error",
     summary: "AWS does not allow this action",
     hint: "Add the named action to the policy of the instance's role; docs/aws.md has the whole policy.",
   },
-  "ec2.unreachable": {
+  "aws.unreachable": {
     retry: "backoff",
     severity: "error",
-    summary: "EC2 does not answer",
-    hint: "The instance needs a way to EC2's endpoint: by NAT, a public address, or a VPC endpoint for com.amazonaws.REGION.ec2.",
+    summary: "AWS's API does not answer",
+    hint: "The instance needs a way to the service's endpoint: by NAT, a public address, or a VPC endpoint like com.amazonaws.REGION.ec2.",
   },
-  "ec2.throttled": {
+  "aws.throttled": {
     retry: "backoff",
     severity: "warning",
-    summary: "EC2 takes no more requests of this account at the moment",
+    summary: "AWS takes no more requests of this account at the moment",
     hint: "Try again in a minute.",
   },
   "ec2.interface-unknown": {
@@ -394,11 +406,11 @@ export const catalogue = {
     summary: "The subnet has no free block of this size",
     hint: "Its addresses are scattered or used up: reserve a range for prefixes (aws ec2 create-subnet-cidr-reservation), or use another subnet.",
   },
-  "ec2.refused": {
+  "aws.refused": {
     retry: "onChange",
     severity: "error",
-    summary: "EC2 refuses",
-    hint: "EC2's own words say why; its codes are listed in its API reference under error codes.",
+    summary: "AWS refuses",
+    hint: "Its own words say why; the API reference of the service explains the code.",
   },
   "prefix.malformed": {
     retry: "onChange",

@@ -48,7 +48,7 @@ export class Ec2 {
       const [found] = (await reading.send(command)).InstanceTypes ?? [];
       const network = found?.NetworkInfo;
       if (network?.Ipv4AddressesPerInterface === undefined) {
-        throw new Failure("ec2.refused", { action: "DescribeInstanceTypes", says: "nothing of addresses" });
+        throw new Failure("aws.refused", { action: "DescribeInstanceTypes", says: "nothing of addresses" });
       }
       return { 4: network.Ipv4AddressesPerInterface, 6: network.Ipv6AddressesPerInterface ?? 0 };
     });
@@ -98,12 +98,12 @@ async function load(region: string): Promise<Loaded> {
 
 /** https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html */
 const codes: Readonly<Record<string, FailureCode>> = {
-  CredentialsProviderError: "ec2.credentials",
-  AuthFailure: "ec2.credentials",
-  ExpiredToken: "ec2.credentials",
-  RequestExpired: "ec2.credentials",
-  UnauthorizedOperation: "ec2.unauthorised",
-  RequestLimitExceeded: "ec2.throttled",
+  CredentialsProviderError: "aws.credentials",
+  AuthFailure: "aws.credentials",
+  ExpiredToken: "aws.credentials",
+  RequestExpired: "aws.credentials",
+  UnauthorizedOperation: "aws.unauthorised",
+  RequestLimitExceeded: "aws.throttled",
   "InvalidNetworkInterfaceID.NotFound": "ec2.interface-unknown",
   PrivateIpAddressLimitExceeded: "ec2.interface-full",
   InsufficientCidrBlocks: "ec2.subnet-full",
@@ -118,9 +118,9 @@ function failureOf(error: unknown, action: string): Failure {
   // An error that EC2 itself gave has the status it came with.
   if ($metadata?.httpStatusCode === undefined) {
     const reason = (error as { code?: unknown }).code;
-    return new Failure("ec2.unreachable", { action: `ec2:${action}`, error: String(reason ?? name) }, error);
+    return new Failure("aws.unreachable", { action: `ec2:${action}`, error: String(reason ?? name) }, error);
   }
-  return new Failure("ec2.refused", { action: `ec2:${action}`, code: name, says }, error);
+  return new Failure("aws.refused", { action: `ec2:${action}`, code: name, says }, error);
 }
 
 interface SdkError {

@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
 import { type Result, success } from "../../protocol/failures.ts";
+import { defaultParametersFile } from "../adapters/parameter-files.ts";
 import { defaultSocket } from "../core/local-api.ts";
 import type { ShowOptions } from "./show.ts";
 
@@ -69,7 +70,7 @@ export function hostOptions<T>(argv: Argv<T>) {
     .option("parameters", {
       type: "string",
       requiresArg: true,
-      default: "/run/connector-boot/enroll.yaml",
+      default: defaultParametersFile(),
       describe: "The parameter file",
     })
     .option("state-dir", {

@@ -4,11 +4,10 @@ import { type Believed, believe, type ForeignGrant } from "./believed.ts";
 import type { Fleet } from "./fleet.ts";
 import { Handovers } from "./handovers.ts";
 import type { Judge } from "./judge.ts";
-import { reasonOf } from "./judgement.ts";
 import type { Model } from "./model.ts";
-import { auditOfMoves, type Move } from "./moves.ts";
+import { auditOfMoves, type Move, moveOf, remembering } from "./moves.ts";
 import { Outcomes } from "./outcomes.ts";
-import { Placement } from "./placement.ts";
+import { Placement, type Seeker } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
 import { type AuditDraft, type Change, put, remove, type SessionRow } from "./rows.ts";
 import { nextSession } from "./session-next.ts";
@@ -131,21 +130,24 @@ export class Placer {
     const devices = this.#devices;
     const outcomes = this.#outcomes.take();
     this.#devices = new Set();
-    const isOpen = (instance: string) => this.#judge.verdictOf(instance).is === "serving";
+    const verdictOf = (instance: string) => this.#judge.verdictOf(instance);
+    const isOpen = (instance: string) => verdictOf(instance).is === "serving";
     const placement = new Placement(this.#model, this.#fleet, this.#turn, isOpen);
     const believed = believe({ devices, outcomes }, this.#model, this.#refusals, now.monotonicMs);
     const changes: Change[] = [];
     const moves: Move[] = [];
     let placed = 0;
     const isSettled = this.#judge.settling.isOver(now);
-    for (const id of devices) {
+    for (const id of this.#inOrder(devices, placement)) {
       const session = this.#model.sessionByDevice.get(id);
       const next = this.#next(id, session, { placement, believed, isSettled, now });
       if (next === session) continue;
       if (next?.place.is === "placed") placed += 1;
-      const move = session && next && this.#moveOf(session, next, believed, now);
+      const outcome = session && believed.outcomes.get(session.id);
+      const why = { outcome, verdictOf, device: this.#fleet.device(id), model: this.#model };
+      const move = session && next && moveOf(session, next, why);
       if (move !== undefined) moves.push(move);
-      if (next !== undefined) changes.push(put("session", next));
+      if (next !== undefined) changes.push(put("session", session ? remembering(session, next, move) : next));
       else if (session !== undefined) changes.push(remove("session", session.id));
     }
     this.#turn += placed;
@@ -181,10 +183,12 @@ export class Placer {
     const facts = this.#fleet.device(id);
     const fate = session === undefined ? "stay" : this.#judge.fateOf(session, now);
     const here = session && this.#withoutLeft(session);
-    const isExcluded = (instance: string) => {
-      if (session === undefined) return false;
-      const isHere = session.place.is !== "waiting" && session.place.instance === instance;
-      return (isHere && fate !== "stay") || this.#refusals.isExcluded(session.id, instance, now.monotonicMs);
+    const { group } = device;
+    const seeker: Seeker = {
+      group,
+      off: session?.place.is === "waiting" || fate === "stay" ? undefined : session?.place.instance,
+      isRefusedBy: (instance) =>
+        session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs),
     };
     const next = nextSession(here, session && believed.outcomes.get(session.id), facts, {
       isSettled,
@@ -192,11 +196,30 @@ export class Placer {
       leaveByMs: now.wallMs + this.#settings.drainDeadlineMs,
       newId: this.#newId,
       device: id,
-      take: () => placement.take(device.group, isExcluded),
+      take: () => placement.take(seeker),
+      takeHome: () => placement.take({ group, home: this.#homeOf(id, group) }),
       leave: (instance, inFlight) => placement.leave(instance, inFlight),
     });
     this.#note(id, next, now);
     return next;
+  }
+
+  #homeOf(device: string, group: string): string | undefined {
+    const pool = this.#model.serviceOf.get(group)?.pool.pool;
+    return pool === undefined ? undefined : this.#fleet.resting.homeOf(device, pool);
+  }
+
+  /** The devices of a pass, so that the sessions of a group that has few instances to go to are placed first. */
+  #inOrder(devices: ReadonlySet<string>, placement: Placement): Iterable<string> {
+    const byGroup = new Map<string, string[]>();
+    for (const id of devices) {
+      const group = this.#model.devices.get(id)?.group ?? "";
+      const others = byGroup.get(group);
+      if (others === undefined) byGroup.set(group, [id]);
+      else others.push(id);
+    }
+    if (byGroup.size < 2) return devices;
+    return placement.inOrder(byGroup.keys()).flatMap((group) => byGroup.get(group) ?? []);
   }
 
   /** The session without the place it leaves, if that is over. */
@@ -216,21 +239,6 @@ export class Placer {
     return !isHeard || this.#judge.verdictOf(place.instance).is === "gone";
   }
 
-  #moveOf(
-    before: SessionRow,
-    { place, epoch }: SessionRow,
-    believed: Believed,
-    now: Instant,
-  ): Move | undefined {
-    const from = before.place;
-    if (from.is === "waiting" || place.is !== "placed" || epoch === before.epoch) return undefined;
-    const outcome = believed.outcomes.get(before.id)?.outcome;
-    const isEvidence = outcome === undefined || outcome === "granted";
-    if (!isEvidence || this.#judge.fateOf(before, now) === "stay") return undefined;
-    const reason = reasonOf(this.#judge.verdictOf(from.instance));
-    return { device: before.device, from: from.instance, to: place.instance, reason };
-  }
-
   #note(device: string, next: SessionRow | undefined, now: Instant): void {
     const facts = this.#fleet.device(device);
     const isDeferred = next === undefined && facts?.report?.wants === "attached" && facts.link !== undefined;
@@ -241,13 +249,13 @@ export class Placer {
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
-  /** It should be elsewhere and cannot, or will have to be when its device has been silent for long enough. */
+  /** It should be elsewhere and cannot, or will have to be when its device is heard. */
   #isUneasy(session: SessionRow, now: Instant): boolean {
     const { place } = session;
     if (place.is === "waiting" || this.#judge.verdictOf(place.instance).is === "serving")
-      return this.#judge.fateOf(session, now) !== "stay";
+      return this.#judge.fateOf(session, now) !== "stay" || this.#judge.lone.isLasting(session.device);
     if (this.#judge.fateOf(session, now) !== "stay") return session.leaving === null;
-    return this.#judge.testimonyOf(session, now) === "fresh";
+    return this.#judge.testimonyOf(session, now) === "unheard";
   }
 
   #sleep(isSettled: boolean, now: Instant): void {

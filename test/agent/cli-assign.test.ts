@@ -146,12 +146,12 @@ test("no two interfaces of a subnet are given the same", async () => {
 });
 
 test.for([
-  ["UnauthorizedOperation", 403, "ec2.unauthorised"],
-  ["RequestLimitExceeded", 503, "ec2.throttled"],
+  ["UnauthorizedOperation", 403, "aws.unauthorised"],
+  ["RequestLimitExceeded", 503, "aws.throttled"],
   ["InsufficientCidrBlocks", 400, "ec2.subnet-full"],
   ["PrivateIpAddressLimitExceeded", 400, "ec2.interface-full"],
   ["InvalidNetworkInterfaceID.NotFound", 400, "ec2.interface-unknown"],
-  ["OperationNotPermitted", 400, "ec2.refused"],
+  ["OperationNotPermitted", 400, "aws.refused"],
 ] as const)(
   "EC2's %s has words of ours, with its own, and nothing is assigned",
   async ([code, status, ours]) => {
@@ -176,7 +176,7 @@ test("without a role, without EC2, without the metadata service", async () => {
   expect(credentials.code).toBe(2);
   const keys = { AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "x" };
   const unreachable = await aws.run("--ipv4 1", { ...nobody, ...keys });
-  expect(unreachable.err).toContain("EC2 does not answer");
+  expect(unreachable.err).toContain("AWS's API does not answer");
   expect(unreachable.err).toContain("ECONNREFUSED");
   const metadata = await aws.run("--ipv4 1", { AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:9" });
   expect(metadata.err).toContain("The instance metadata service does not answer");

@@ -58,6 +58,56 @@ describe("a lost link", () => {
     expect(first.agent.sessions, "it lets go of what it no longer has").toBe(0);
   });
 
+  test("moves nobody whose probe will speak: until it does, it may have a path that works", () => {
+    const { h, all, users } = group(2, 6);
+    const [first] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    user.device.wants("attached", true);
+    for (const { device } of users) device.report({ path: undefined });
+    h.pass(5_000);
+    cut(h, first.agent.link);
+    h.pass(60_000);
+    expect(on(h, first, users), "the others' silence will not end").toEqual([user]);
+    says(user, "dead");
+    expect(on(h, first, users)).toEqual([]);
+  });
+
+  test("moves a silent device only when it was heard of late: what it says may not arrive", () => {
+    const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
+    const [first] = two(all);
+    const there = on(h, first, users);
+    const [mute] = there;
+    if (mute === undefined) throw new Error("somebody is there");
+    for (const { device } of users) device.report({ path: undefined });
+    h.pass(40_000);
+    for (const { link } of users) if (link !== mute.link) h.say(link, { type: "ping", id: 1 });
+    cut(h, first.agent.link);
+    h.pass(10_000);
+    expect(on(h, first, users)).toEqual([mute]);
+    h.say(mute.link, { type: "ping", id: 2 });
+    h.pass(5_500);
+    expect(on(h, first, users)).toEqual([]);
+  });
+
+  test("and a dead word of a device that cannot be heard any more move nobody", () => {
+    const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
+    const [first, second] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    second.agent.become("Draining", {}, second.ec2);
+    h.pass(1_000);
+    says(user, "dead");
+    h.pass(40_000);
+    cut(h, first.agent.link);
+    second.agent.become("Active", {}, second.ec2);
+    h.pass(5_000);
+    expect(on(h, first, [user]), "it may have recovered long ago").toEqual([user]);
+    h.say(user.link, { type: "ping", id: 1 });
+    h.pass(5_500);
+    expect(on(h, first, [user])).toEqual([]);
+  });
+
   test("of a device's instance does not move the device while it is away, and does when it is back and says dead", () => {
     const { h, all, users } = group(2, 2);
     const [first] = two(all);
@@ -112,6 +162,7 @@ describe("devices that say dead", () => {
     h.pass(31_000);
     const more = [attachedDevice(h, "x"), attachedDevice(h, "y")];
     expect(on(h, first, more)).toHaveLength(2);
+    for (const user of more) takes(user, "alive");
     for (const user of more) says(user, "dead");
     expect(on(h, first, more)).toHaveLength(0);
     h.pass(59_000);
@@ -142,6 +193,26 @@ describe("devices that say dead", () => {
     h.pass(55_000);
     expect(epochOf()).toBe(3);
     h.pass(6_000);
+    expect(epochOf()).toBe(4);
+  });
+
+  test("and cannot be heard when their time has come are moved when they are heard again", () => {
+    const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
+    const [user] = on(h, two(all)[0], users);
+    if (user === undefined) throw new Error("somebody is there");
+    const epochOf = () => h.views.device(user.id)?.session?.epoch;
+    says(user, "dead");
+    h.pass(1_200);
+    says(user, "dead");
+    h.pass(25_000);
+    h.say(user.link, { type: "ping", id: 1 });
+    h.pass(5_500);
+    expect(epochOf()).toBe(3);
+    says(user, "dead");
+    h.pass(70_000);
+    expect(epochOf(), "its time came, and nothing was heard of it").toBe(3);
+    h.say(user.link, { type: "ping", id: 2 });
+    h.pass(5_500);
     expect(epochOf()).toBe(4);
   });
 

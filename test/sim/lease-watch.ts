@@ -33,7 +33,7 @@ export class LeaseWatch {
     this.#world = world;
   }
 
-  writing(host: InstanceHost, { leases, forgotten }: StoreBatch): void {
+  writing(host: InstanceHost, { leases, forgotten, desired }: StoreBatch): void {
     const { nowMs } = this.#world.agenda;
     const rows = new Map(host.disk.leases);
     for (const pair of forgotten) rows.delete(pair);
@@ -48,7 +48,7 @@ export class LeaseWatch {
     for (const row of leases) {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, Number.POSITIVE_INFINITY);
-      this.#leased(host, row, nowMs);
+      this.#leased(host, row, nowMs, desired);
     }
   }
 
@@ -131,7 +131,7 @@ export class LeaseWatch {
   }
 
   /** Invariants 4 and 13. */
-  #leased(host: InstanceHost, row: LeaseRow, nowMs: number): void {
+  #leased(host: InstanceHost, row: LeaseRow, nowMs: number, desired: StoreBatch["desired"]): void {
     const { device } = row;
     for (const address of [row.ipv4, row.ipv6]) {
       if (address === undefined) continue;
@@ -150,19 +150,40 @@ export class LeaseWatch {
       const wasUsed = last?.device === device && last.wasUsed;
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
       this.#last.set(name, { device, wasPlanned: false, wasUsed, restsSinceMs: undefined });
-      if (isNew) inPool(host, row, address);
+      if (isNew) inPool(host, row, address, desired);
     }
   }
 }
 
-function inPool(host: InstanceHost, { pool, session }: LeaseRow, address: string): void {
-  const pools = host.agent?.views(() => host.now).pools() ?? [];
-  const ranges = pools.find(({ name }) => name === pool)?.ranges ?? [];
-  const isInside = ranges.some(({ prefix, verified }) => verified && isIn(prefix, address));
+/**
+ * By what it knew when it decided: a pool that is taken away later in the same turn is in the writes of the next. The
+ * controller, which took it away before, attaches nobody there by that.
+ */
+function inPool(
+  host: InstanceHost,
+  { pool, session }: LeaseRow,
+  address: string,
+  desired: StoreBatch["desired"],
+): void {
+  const key = `pool/${pool}`;
+  const isOnDisk = !desired.clear && !desired.remove.includes(key);
+  const spec = new Map(desired.set).get(key) ?? (isOnDisk ? host.disk.desired.get(key) : undefined);
+  const { ipv4, ipv6 } = (spec ?? { ipv4: [], ipv6: [] }) as Readonly<Record<"ipv4" | "ipv6", string[]>>;
+  const configured = [...ipv4, ...ipv6];
+  const unverified = new Set(rangesOf(host).flatMap(({ prefix, verified }) => (verified ? [] : prefix)));
   check(
-    isInside,
+    configured.some((range) => !unverified.has(range) && isIn(range, address)),
     4,
-    () => `${host.name} leases ${address} to ${session?.id} out of ${JSON.stringify(ranges)}`,
+    () => `${host.name} leases ${address} to ${session?.id} out of ${JSON.stringify(configured)}`,
+  );
+}
+
+function rangesOf(host: InstanceHost): readonly { readonly prefix: string; readonly verified: boolean }[] {
+  return (
+    host.agent
+      ?.views(() => host.now)
+      .pools()
+      .flatMap(({ ranges }) => ranges) ?? []
   );
 }
 

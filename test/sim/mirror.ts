@@ -30,6 +30,8 @@ export class Mirror {
   readonly #refused = new Set<string>();
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
+  /** `instance device/pool` of the addresses that rest for somebody. */
+  readonly #resting = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
@@ -45,7 +47,12 @@ export class Mirror {
   /** Instances that may get a session of this pool now, and that nobody has called dead. */
   open(pool: string): string[] {
     const sessions = new Map(this.#world.controller.tables.all("session").map((row) => [row.id, row]));
-    return this.#eligible(pool, sessions).flatMap(({ id, name }) => (this.#doubted.has(name) ? [] : [id]));
+    const { tables } = this.#world.controller;
+    const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
+    const carrier = tables.get("carrier", "prod")?.instance;
+    return this.#eligible(pool, sessions)
+      .filter(({ id, name }) => !this.#doubted.has(name) && (!isOneCarrying || id === carrier))
+      .map(({ id }) => id);
   }
 
   before(input: ControllerInput): void {
@@ -114,15 +121,25 @@ export class Mirror {
   }
 
   #reported(instance: string, told: Told, { from, part, set, remove }: StateFrame): void {
-    if (from === 0 && part === 0) told.pools.clear();
+    if (from === 0 && part === 0) {
+      told.pools.clear();
+      for (const key of this.#resting) if (key.startsWith(`${instance} `)) this.#resting.delete(key);
+    }
+    for (const name of remove) this.#resting.delete(`${instance} ${name.slice("lease/".length)}`);
     for (const name of remove) told.pools.delete(name.slice("pool/".length));
     for (const [name, value] of set) {
       if (name === "instance") told.status = (value as { status: InstanceStatus }).status;
       if (name.startsWith("pool/")) told.pools.set(name.slice("pool/".length), value as PoolCounts);
+      if (name.startsWith("lease/")) this.#rests(`${instance} ${name.slice("lease/".length)}`, value);
       if (name.startsWith("session/") && (value as SessionOutcome).outcome !== "granted") {
         this.#refused.add(`${name.slice("session/".length)} ${instance}`);
       }
     }
+  }
+
+  #rests(key: string, lease: unknown): void {
+    if ((lease as { state: string }).state === "cooling") this.#resting.add(key);
+    else this.#resting.delete(key);
   }
 
   /** Invariant 9: who is placed by this plan, one after the other. */
@@ -140,14 +157,20 @@ export class Mirror {
       sessions.delete(put.id);
       const wasThere = before?.place.is !== "waiting" && before?.place;
       const isNew = put.place.is === "placed" && !(wasThere && wasThere.instance === put.place.instance);
-      if (isNew) this.#placed(put, sessions);
+      if (isNew) this.#placed(put, before, sessions);
       sessions.set(put.id, put);
     }
   }
 
-  #placed({ id, place }: SessionRow, sessions: ReadonlyMap<string, SessionRow>): void {
+  #placed(
+    { id, device, place }: SessionRow,
+    before: SessionRow | undefined,
+    sessions: ReadonlyMap<string, SessionRow>,
+  ): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
+    const isHome = this.#resting.has(`${place.instance} ${device}/${place.pool}`);
+    if (before === undefined && isHome) return;
     const eligible = this.#eligible(place.pool, sessions);
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
@@ -155,7 +178,13 @@ export class Mirror {
       9,
       () => `${id} is placed on ${place.instance}; eligible: ${JSON.stringify(eligible)}`,
     );
-    if (tables.get("connector", "prod")?.mode === "active-standby") return;
+    if (tables.get("connector", "prod")?.mode === "active-standby") {
+      const carrier = tables.get("carrier", "prod")?.instance;
+      const mayLeave =
+        before !== undefined && before.place.is !== "waiting" && before.place.instance === carrier;
+      check(place.instance === carrier || mayLeave, 9, () => `${id} is placed on the standby ${chosen.name}`);
+      return;
+    }
     const better = eligible.find(({ id: other, name, load }) => {
       const isAvoided = this.#refused.has(`${id} ${other}`) || this.#doubted.has(name);
       return load < chosen.load && !isAvoided;

@@ -10,6 +10,7 @@ import { Mirror } from "./mirror.ts";
 import type { Client, Wiretap } from "./network.ts";
 import { ServiceWatch } from "./service-watch.ts";
 import { TableWatch } from "./table-watch.ts";
+import { WordWatch } from "./word-watch.ts";
 import type { World } from "./world.ts";
 
 /** Looks at everything that is said, stored and planned, and checks it at that moment. */
@@ -18,6 +19,7 @@ export class Watchers {
   readonly leases: LeaseWatch;
   readonly mirror: Mirror;
   readonly service: ServiceWatch;
+  readonly words: WordWatch;
   /** Messages that are no heartbeat, and what they were about, since somebody began to count. */
   readonly talk: string[] = [];
   readonly #world: World;
@@ -30,6 +32,7 @@ export class Watchers {
     this.leases = new LeaseWatch(world);
     this.mirror = new Mirror(world);
     this.service = new ServiceWatch(world);
+    this.words = new WordWatch(world);
   }
 
   readonly wire: Wiretap = {
@@ -43,7 +46,10 @@ export class Watchers {
   get controller(): ControllerWatcher {
     return {
       started: () => this.mirror.clear(),
-      before: (input) => this.mirror.before(input),
+      before: (input) => {
+        this.mirror.before(input);
+        this.words.before(input);
+      },
       after: (effects) => this.mirror.after(effects),
       committing: (plan, tables) => {
         this.#world.note(() => `stored: ${JSON.stringify(plan.changes)}`);

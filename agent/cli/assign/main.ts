@@ -84,7 +84,7 @@ async function carryOut(plan: Plan, ec2: Ec2): Promise<Pick<Outcome, "assigned">
 
 /** An answer that was lost says nothing about what EC2 did: it is asked what the interface has now. */
 async function assignedAllTheSame({ interfaceId, now }: Plan, family: Family, failure: Failure, ec2: Ec2) {
-  if (failure.code !== "ec2.unreachable") return [];
+  if (failure.code !== "aws.unreachable") return [];
   const after = await ec2.readInterface(interfaceId);
   if (!after.ok) return [];
   return after.value.prefixes[family].filter((text) => !now.prefixes[family].includes(text));
