@@ -17,8 +17,9 @@ export function many<T>(count: number, make: (i: number) => T): T[] {
   return Array.from({ length: count }, (_, i) => make(i));
 }
 
-const idOf = (kind: string, i: number) => `${i.toString(16).padStart(8, "0")}-${kind}-4000-8000-000000000000`;
-const keyOf = (kind: string, i: number) => `${kind}${i.toString(36).padStart(6, "0")}`.padEnd(43, "A");
+export const idOf = (kind: string, i: number) =>
+  `${i.toString(16).padStart(8, "0")}-${kind}-4000-8000-000000000000`;
+export const keyOf = (kind: string, i: number) => `${kind}${i.toString(36).padStart(6, "0")}`.padEnd(43, "A");
 
 export function instanceRow(i: number): InstanceRow {
   const ipv4 = many(rangesPerInstance, (range) => `10.${i}.${range}.0/28`);
@@ -43,7 +44,7 @@ export function instanceRow(i: number): InstanceRow {
   };
 }
 
-function deviceRow(i: number): DeviceRow {
+export function deviceRow(i: number): DeviceRow {
   return {
     id: idOf("2222", i),
     name: `laptop-${i}`,
@@ -101,6 +102,7 @@ export function savedWith(devices: number, sessions: number): Saved {
     session: many(sessions, attachedRow),
     otp: [],
     deviceCode: [],
+    carrier: [],
     token: [],
     counter: [{ name: "instances", value: instanceCount }],
   };
