@@ -231,9 +231,12 @@ export class Placer {
     return isOver ? { ...session, leaving: null } : session;
   }
 
+  /** Nobody hears the instance that was to take over, or its devices say that it is dead. */
   #isPlaceLost(device: string): boolean {
     const place = this.#model.sessionByDevice.get(device)?.place;
-    return place?.is === "attached" && this.#judge.verdictOf(place.instance).is === "gone";
+    if (place?.is !== "attached") return false;
+    const isHeard = this.#fleet.instance(place.instance)?.link !== undefined;
+    return !isHeard || this.#judge.verdictOf(place.instance).is === "gone";
   }
 
   #note(device: string, next: SessionRow | undefined, now: Instant): void {
