@@ -52,6 +52,16 @@ export class LeaseWatch {
     }
   }
 
+  /** What was on disk is not any more. From here on its addresses may rest: nobody will be let in with them. */
+  lost(host: InstanceHost): void {
+    const { nowMs } = this.#world.agenda;
+    for (const row of host.disk.leases.values()) {
+      if (row.state !== "leased") continue;
+      for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, nowMs);
+      this.#rests(host, row, nowMs);
+    }
+  }
+
   /** Invariant 2: what is said of a grant. */
   granted(host: InstanceHost, session: string, { epoch, ipv4, ipv6 }: Granted): void {
     check(

@@ -31,6 +31,16 @@ export class TableWatch {
     this.#world = world;
   }
 
+  /** Epochs that were stored after the backup was made may be used again; who holds one says so. */
+  restored(tables: DiskTables): void {
+    this.#epochs.clear();
+    this.#places.clear();
+    for (const { id, epoch, place } of tables.all("session")) {
+      this.#epochs.set(id, epoch);
+      if (place.is !== "waiting") this.#places.set(`${id}/${epoch}`, place.instance);
+    }
+  }
+
   committing({ changes, audit }: Plan, tables: DiskTables): void {
     const isOperators = audit.some(({ actor }) => actor !== "controller");
     for (const change of changes) {
@@ -137,7 +147,8 @@ export class TableWatch {
     const device = world.hostOfDevice(before.device);
     const instance = world.hostOf(place.instance);
     if (device === undefined || instance === undefined) return;
-    const isBeingDrained = world.agenda.nowMs - instance.drainedAtMs < consequencesMs;
+    const isBeingDrained =
+      instance.drains.size > 0 || world.agenda.nowMs - instance.drainedAtMs < consequencesMs;
     const isDrained = isBeingDrained || tables.get("instance", place.instance)?.drainSinceMs !== null;
     // Who cannot say that its path works is not known to have one, until the silence of its link is noticed.
     const isMute = device.control.out || device.control.in;

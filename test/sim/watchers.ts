@@ -43,6 +43,7 @@ export class Watchers {
   get controller(): ControllerWatcher {
     return {
       started: () => this.mirror.clear(),
+      restored: (tables) => this.tables.restored(tables),
       before: (input) => this.mirror.before(input),
       after: (effects) => this.mirror.after(effects),
       committing: (plan, tables) => {
@@ -66,6 +67,7 @@ export class Watchers {
         this.#world.note(() => `${host.name} plans ${JSON.stringify(plan.peers)}`);
         this.leases.planned(host, plan);
       },
+      lost: (host) => this.leases.lost(host),
     };
   }
 
