@@ -404,9 +404,10 @@ export class InstanceHost implements Client {
     const doubted = () => {
       this.doubtedAtMs = this.#agenda.nowMs;
     };
-    this.#agenda.after(this.metadata.takesMs, () =>
-      process.post({ kind: "prefixesRead", effectId, reading: this.metadata.readPrefixes(doubted) }),
-    );
+    this.#agenda.after(this.metadata.takesMs, () => {
+      const reading = this.metadata.readPrefixes(!this.disk.facts.has("prefixes"), doubted);
+      process.post({ kind: "prefixesRead", effectId, reading });
+    });
   }
 
   #dataPath(

@@ -29,11 +29,14 @@ export class LeaseWatch {
    */
   readonly #onDiskUntilMs = new Map<string, number>();
 
+  /** The last epoch each instance said it has granted, by instance and session: until its database is lost. */
+  readonly #epochs = new Map<string, number>();
+
   constructor(world: World) {
     this.#world = world;
   }
 
-  writing(host: InstanceHost, { leases, forgotten }: StoreBatch): void {
+  writing(host: InstanceHost, { leases, forgotten, recovered }: StoreBatch): void {
     const { nowMs } = this.#world.agenda;
     const rows = new Map(host.disk.leases);
     for (const pair of forgotten) rows.delete(pair);
@@ -48,13 +51,15 @@ export class LeaseWatch {
     for (const row of leases) {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, Number.POSITIVE_INFINITY);
-      this.#leased(host, row, nowMs);
+      const isRecovering = host.disk.lostTo !== undefined && !recovered;
+      this.#leased(host, row, isRecovering);
     }
   }
 
   /** What was on disk is not any more. From here on its addresses may rest: nobody will be let in with them. */
   lost(host: InstanceHost): void {
     const { nowMs } = this.#world.agenda;
+    for (const name of this.#epochs.keys()) if (name.startsWith(`${host.name} `)) this.#epochs.delete(name);
     for (const row of host.disk.leases.values()) {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, nowMs);
@@ -73,6 +78,21 @@ export class LeaseWatch {
       const last = this.#last.get(`${host.name} ${address}`);
       if (last !== undefined) last.wasUsed = true;
     }
+    const before = this.#epochs.get(`${host.name} ${session}`) ?? 0;
+    check(epoch >= before, 5, () => `${host.name} fell from epoch ${before} of ${session} to ${epoch}`);
+    this.#epochs.set(`${host.name} ${session}`, epoch);
+  }
+
+  /** Invariant 15: who is refused keeps no address from others, but for the one its device had on disk before. */
+  refused(host: InstanceHost, session: string): void {
+    const leases = host.agent?.views(() => host.now).leases() ?? [];
+    const kept = leases.find((lease) => lease.session === session && lease.state === "leased");
+    const row = kept && host.disk.leases.get(pairKey(kept.ipv4, kept.ipv6));
+    check(
+      kept === undefined || (row?.state === "leased" && row.device === kept.device),
+      15,
+      () => `${host.name} refuses ${session}, and keeps ${JSON.stringify(kept)}`,
+    );
   }
 
   /** Invariants 1, 2 and 7: what its packets pass for. */
@@ -141,7 +161,8 @@ export class LeaseWatch {
   }
 
   /** Invariants 4 and 13. */
-  #leased(host: InstanceHost, row: LeaseRow, nowMs: number): void {
+  #leased(host: InstanceHost, row: LeaseRow, isRecovering: boolean): void {
+    const { nowMs } = this.#world.agenda;
     const { device } = row;
     for (const address of [row.ipv4, row.ipv6]) {
       if (address === undefined) continue;
@@ -160,8 +181,20 @@ export class LeaseWatch {
       const wasUsed = last?.device === device && last.wasUsed;
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
       this.#last.set(name, { device, wasPlanned: false, wasUsed, restsSinceMs: undefined });
-      if (isNew) inPool(host, row, address);
+      if (isNew && !isRecovering) inPool(host, row, address);
+      else if (isNew) this.#wasGranted(host, row);
     }
+  }
+
+  /** Invariant 2, of an instance that has lost its database: it leases again what was granted, and nothing else. */
+  #wasGranted(host: InstanceHost, { session, ipv4, ipv6 }: LeaseRow): void {
+    const instance = this.#world.rowOf(host)?.name;
+    const grant = [session?.id, session?.epoch, instance, ipv4, ipv6].join(" ");
+    check(
+      this.#world.watchers.tables.wasAttached(grant),
+      2,
+      () => `${host.name} has lost its database, and leases ${grant} that was never granted`,
+    );
   }
 }
 

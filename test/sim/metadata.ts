@@ -46,14 +46,17 @@ export class Metadata {
     return this.fault === "silent" ? 8_000 : this.#random.between(1, 50);
   }
 
-  /** `doubted`: it has said often enough in a row what is not so. */
-  readPrefixes(doubted: () => void): PrefixReading {
+  /**
+   * `doubted`: it has said what is not so often enough in a row, or to an agent that knows of no earlier reading
+   * (`isFirst`).
+   */
+  readPrefixes(isFirst: boolean, doubted: () => void): PrefixReading {
     if (!this.isAnswering) return unreachable;
     const isLie =
       this.fault === "lying" ||
       (this.fault === "flapping" && this.#lies < believedLies - 1 && this.#random.chance(0.6));
     this.#lies = isLie ? this.#lies + 1 : 0;
-    if (this.#lies >= believedLies) doubted();
+    if (this.#lies >= believedLies || (isLie && isFirst)) doubted();
     const told = isLie ? [] : this.told;
     return {
       is: "known",

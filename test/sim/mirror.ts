@@ -1,6 +1,7 @@
 import type { ControllerEffect, ControllerInput } from "../../controller/core/effects.ts";
 import { servesPool } from "../../controller/core/model.ts";
 import type { Plan, SessionRow } from "../../controller/core/rows.ts";
+import { coreDefaults } from "../../controller/core/settings.ts";
 import type { ClientMessage, StateFrame } from "../../protocol/messages.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { InstanceStatus, PoolCounts } from "../../protocol/view.ts";
@@ -9,9 +10,24 @@ import type { World } from "./world.ts";
 
 interface Told {
   link: number | undefined;
+  /** When something came over it last. */
+  heardAtMs: number;
+  /** It has said goodbye, or its devices have condemned it, which holds until then. */
+  avoidedUntilMs: number;
   status: InstanceStatus | undefined;
   readonly pools: Map<string, PoolCounts>;
 }
+
+/** What a device said last of its path. */
+interface Word {
+  readonly session: string;
+  readonly epoch: number;
+  readonly instance: string;
+  readonly verdict: string;
+}
+
+/** Three heartbeats without a word and the time to notice: nobody is on such a link. */
+const silentMs = coreDefaults.heartbeatMs.agent * coreDefaults.silentHeartbeats + 2_000;
 
 interface Eligible {
   readonly id: string;
@@ -30,6 +46,8 @@ export class Mirror {
   readonly #refused = new Set<string>();
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
+  /** By the link of the device. */
+  readonly #words = new Map<number, Word>();
 
   constructor(world: World) {
     this.#world = world;
@@ -40,6 +58,7 @@ export class Mirror {
     this.#told.clear();
     this.#refused.clear();
     this.#doubted.clear();
+    this.#words.clear();
   }
 
   /** Instances that may get a session of this pool now, and that nobody has called dead. */
@@ -94,22 +113,55 @@ export class Mirror {
   #received(link: number, message: ClientMessage): void {
     if (message.type === "hello" || message.type === "enrol") this.#keys.set(link, message.identityKey);
     const told = [...this.#told].find(([, one]) => one.link === link);
+    if (told !== undefined) told[1].heardAtMs = this.#world.agenda.nowMs;
+    if (told !== undefined && message.type === "goodbye") told[1].avoidedUntilMs = Number.POSITIVE_INFINITY;
     if (message.type !== "state") return;
     if (told !== undefined) this.#reported(told[0], told[1], message);
-    for (const [name, value] of message.set) {
-      const { verdict, instance } = value as { verdict?: string; instance?: string };
-      if (name === "path" && verdict === "dead" && instance !== undefined) this.#doubted.add(instance);
+    else this.#testified(link, message);
+  }
+
+  #testified(link: number, { from, part, set, remove }: StateFrame): void {
+    if ((from === 0 && part === 0) || remove.includes("path")) this.#words.delete(link);
+    for (const [name, value] of set) {
+      if (name !== "path") continue;
+      const word = value as Word;
+      this.#words.set(link, word);
+      if (word.verdict !== "dead") continue;
+      this.#doubted.add(word.instance);
+      this.#condemn(word.instance);
     }
+  }
+
+  /** Two who say dead, and not fewer than say alive, each of the session it has there: no session for a while. */
+  #condemn(name: string): void {
+    const { tables } = this.#world.controller;
+    const id = tables.all("instance").find((row) => row.name === name)?.id;
+    const told = id === undefined ? undefined : this.#told.get(id);
+    const { nowMs } = this.#world.agenda;
+    if (id === undefined || told?.link === undefined || told.avoidedUntilMs > 0) return;
+    const counts = { alive: 0, dead: 0 };
+    for (const { session, epoch, instance, verdict } of this.#words.values()) {
+      const row = tables.get("session", session);
+      const isThere = row?.place.is === "attached" && row.place.instance === id && row.epoch === epoch;
+      if (isThere && instance === name) counts[verdict === "dead" ? "dead" : "alive"] += 1;
+    }
+    if (counts.dead >= coreDefaults.witnessesMin && counts.dead >= counts.alive)
+      told.avoidedUntilMs = nowMs + coreDefaults.holdDownMs;
   }
 
   #welcomed(link: number): void {
     const key = this.#keys.get(link);
     const row = this.#world.controller.tables.all("instance").find(({ identityKey }) => identityKey === key);
-    if (row !== undefined) this.#told.set(row.id, { link, status: undefined, pools: new Map() });
+    if (row !== undefined) {
+      const { nowMs } = this.#world.agenda;
+      const nothing = { status: undefined, pools: new Map(), avoidedUntilMs: 0 };
+      this.#told.set(row.id, { link, heardAtMs: nowMs, ...nothing });
+    }
   }
 
   #over(link: number): void {
     this.#keys.delete(link);
+    this.#words.delete(link);
     for (const told of this.#told.values()) if (told.link === link) told.link = undefined;
   }
 
@@ -172,6 +224,8 @@ export class Mirror {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
+      const { nowMs } = this.#world.agenda;
+      if (nowMs - told.heardAtMs > silentMs || nowMs < told.avoidedUntilMs - 1) return [];
       const there = [...sessions.values()].filter(
         ({ place }) => place.is !== "waiting" && place.instance === row.id,
       );

@@ -138,6 +138,7 @@ export class World {
     this.agenda.after(ms, () => {
       this.operate();
       this.watchers.service.look();
+      this.watchers.links.look();
       this.#operateEvery(ms);
     });
   }
