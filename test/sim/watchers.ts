@@ -120,7 +120,6 @@ export class Watchers {
       const outcome = value as SessionOutcome;
       const session = name.slice("session/".length);
       if (outcome.outcome === "granted") this.leases.granted(host, session, outcome);
-      if (outcome.outcome === "refused") this.leases.refused(host, session);
     }
   }
 

@@ -139,6 +139,7 @@ export class World {
       this.operate();
       this.watchers.service.look();
       this.watchers.links.look();
+      this.watchers.leases.look();
       this.#operateEvery(ms);
     });
   }
