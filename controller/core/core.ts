@@ -250,7 +250,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   #apply(plan: Plan): void {
-    const { model, peers, placer, judge, now } = this.#world;
+    const { model, fleet, peers, placer, judge, now } = this.#world;
     const isPass = plan === this.#pass;
     for (const change of plan.changes) {
       const session = change.table === "session" && "remove" in change && model.sessions.get(change.remove);
@@ -261,6 +261,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
         if (!isPass) placer.look(session.device);
       } else if (change.table === "session") {
         if (!("put" in change)) continue;
+        fleet.deviceMoved(change.put.device, now);
         judge.hear(change.put.device, now);
         placer.stored(change.put, now);
         if (!isPass) placer.look(change.put.device);

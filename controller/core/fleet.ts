@@ -31,8 +31,8 @@ export interface InstanceFacts {
 
 export interface DeviceFacts {
   link: LinkId | undefined;
-  /** When its last link came up, on the monotonic clock. */
-  linkedAtMs: number;
+  /** When its last link came up, or its session last changed: before that it cannot have said how it is; monotonic. */
+  freshSinceMs: number;
   heard: Instant | undefined;
   address: string | undefined;
   report: DeviceReported<"device"> | undefined;
@@ -82,19 +82,24 @@ export class Fleet {
     facts.revision += 1;
   }
 
-  deviceLinked(id: string, link: LinkId, address: string, { monotonicMs: linkedAtMs }: Instant): void {
+  deviceLinked(id: string, link: LinkId, address: string, { monotonicMs: freshSinceMs }: Instant): void {
     const facts = this.#devices.get(id);
     if (facts === undefined) {
       const nothing = { heard: undefined, report: undefined, held: undefined, path: undefined };
-      this.#devices.set(id, { ...nothing, link, linkedAtMs, address });
+      this.#devices.set(id, { ...nothing, link, freshSinceMs, address });
     } else {
       facts.link = link;
-      facts.linkedAtMs = linkedAtMs;
+      facts.freshSinceMs = freshSinceMs;
       facts.address = address;
       facts.report = undefined;
       facts.held = undefined;
       facts.path = undefined;
     }
+  }
+
+  deviceMoved(id: string, { monotonicMs }: Instant): void {
+    const facts = this.#devices.get(id);
+    if (facts !== undefined) facts.freshSinceMs = monotonicMs;
   }
 
   instanceLost(id: string, heard: Instant, now: Instant): void {

@@ -131,7 +131,7 @@ export class Judge {
     const word = this.witnesses.wordOf(device);
     if (word === "dead") return this.lone.isLasting(device) ? "lasting" : "dead";
     if (word === "alive") return "alive";
-    const isFresh = now.monotonicMs < facts.linkedAtMs + this.#settings.linkGraceMs;
+    const isFresh = now.monotonicMs < facts.freshSinceMs + this.#settings.linkGraceMs;
     return isFresh || facts.report === undefined ? "fresh" : "silent";
   }
 

@@ -50,18 +50,25 @@ export class Placement {
     this.#isOpen = isOpen;
   }
 
-  /** A place for a session of the group, which is taken by this call; or why there is none. */
-  take(group: string, isExcluded: (instance: string) => boolean): Place | FailureCode {
+  /**
+   * A place for a session of the group, which is taken by this call; or why there is none. `left`: the place it is leaving
+   * and has an address in. When there is no other, and nothing speaks against that any more, it goes back there.
+   */
+  take(group: string, isExcluded: (instance: string) => boolean, left?: Place | null): Place | FailureCode {
     const service = this.#model.serviceOf.get(group);
     if (service === undefined) return "placement.no-connector";
     const { pool } = service.pool;
     const { shares, isOneCarrying } = this.#group(service.connector);
     const ofPool = shares.get(pool);
     if (ofPool === undefined) return "placement.no-instance";
-    const chosen = this.#choose(ofPool, isOneCarrying, isExcluded);
+    const other = this.#choose(ofPool, isOneCarrying, isExcluded);
+    const back = ofPool.find(
+      ({ of }) => of.id === left?.instance && pool === left.pool && !isExcluded(of.id),
+    );
+    const chosen = other ?? back;
     if (chosen === undefined) return "placement.no-address";
     chosen.of.load += 1;
-    chosen.free -= 1;
+    if (chosen === other) chosen.free -= 1;
     this.#turn += 1;
     return { instance: chosen.of.id, pool };
   }

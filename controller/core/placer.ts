@@ -88,9 +88,12 @@ export class Placer {
   /** A session's row was stored. */
   stored(session: SessionRow, now: Instant): void {
     this.#handovers.follow(session, now, this.#settings.drainDeadlineMs);
-    // Granted where it should not stay, or done leaving one place while the next is to be left.
-    if (session.place.is === "attached" && this.#judge.fateOf(session, now) !== "stay")
-      this.look(session.device);
+    const { place } = session;
+    if (place.is !== "attached") return;
+    // Granted where it should not stay, or will not when its device has been silent for long enough; or done leaving one
+    // place while the next is to be left.
+    const isServing = this.#judge.verdictOf(place.instance).is === "serving";
+    if (!isServing || this.#judge.fateOf(session, now) !== "stay") this.look(session.device);
   }
 
   /** Something changed that may let waiting devices be placed. Many changes in a row cost one pass. */
@@ -183,7 +186,7 @@ export class Placer {
       leaveByMs: now.wallMs + this.#settings.drainDeadlineMs,
       newId: this.#newId,
       device: id,
-      take: () => placement.take(device.group, isExcluded),
+      take: () => placement.take(device.group, isExcluded, here?.leaving),
       leave: (instance, inFlight) => placement.leave(instance, inFlight),
     });
     this.#note(id, next, now);

@@ -128,6 +128,40 @@ describe("a lost link", () => {
   });
 });
 
+describe("a device that has just got its session", () => {
+  test("is not taken for a silent one before it can have said how its path is", () => {
+    const { h, all, users } = group(2, 4);
+    const [user] = users;
+    if (user === undefined) throw new Error("somebody is there");
+    // Its link is old, its session is not.
+    h.pass(10_000);
+    h.do({ command: "session.end", session: h.views.device(user.id)?.session?.id ?? "" });
+    h.pass(200);
+    const [before] = placesOf(h, [user]);
+    const its = all.find((one) => on(h, one, [user]).length > 0);
+    const other = its && on(h, its, users).find(({ id }) => id !== user.id);
+    if (its === undefined || other === undefined) throw new Error("two are there");
+    says(other, "dead");
+    cut(h, its.agent.link);
+    expect(h.views.instance(its.name)?.judgement).toMatchObject({ is: "gone", why: "devices" });
+    h.pass(2_500);
+    expect(placesOf(h, [user])).toEqual([before]);
+    says(user, "alive");
+    h.pass(60_000);
+    expect(placesOf(h, [user])).toEqual([before]);
+  });
+
+  test("is taken for one when it has said nothing for a while", () => {
+    const { h, all } = group(2, 4);
+    const late = attachedDevice(h, "late");
+    const its = all.find((one) => on(h, one, [late]).length > 0);
+    if (its === undefined) throw new Error("it is attached");
+    cut(h, its.agent.link);
+    h.pass(10_000);
+    expect(on(h, its, [late])).toEqual([]);
+  });
+});
+
 describe("devices that say dead", () => {
   test("condemn a living instance: all but those who say alive are moved at once, and nobody is placed there", () => {
     const { h, all, users } = group(2, 8);
@@ -341,6 +375,29 @@ describe("a drain", () => {
     const session = h.views.device(user.id)?.session;
     expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
     expect(session?.epoch).toBeGreaterThan(1);
+  });
+
+  test("that is taken back brings it back to its own address also where there is no free one", () => {
+    const { h, all, users } = group(2, 2);
+    const [first, second] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    const says = ({ agent }: Instance, free: number) =>
+      agent.report({ "pool/Pool1": { total: 16, leased: 16 - free, cooling: 0, quarantined: 0, free } });
+    // What the other offers is gone when it is asked for.
+    second.agent.offer({ Pool1: 0 });
+    says(second, 1);
+    h.do({ command: "instance.drain", instance: first.name });
+    h.pass(200);
+    says(second, 0);
+    says(first, 0);
+    expect(h.views.device(user.id)?.session).toMatchObject({ state: "waiting" });
+    h.pass(10_000);
+    expect(h.views.device(user.id)?.session, "while it is drained").toMatchObject({ state: "waiting" });
+    h.do({ command: "instance.resume", instance: first.name });
+    h.pass(10_000);
+    const session = h.views.device(user.id)?.session;
+    expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
   });
 
   test("of an instance that then says goodbye ends what it still served", () => {

@@ -45,7 +45,7 @@ export class DeviceHost implements Client {
   wants: Wants = "attached";
   /** When it last wanted something else. */
   turnedAtMs = Number.NEGATIVE_INFINITY;
-  /** When it last said that its path is dead. */
+  /** When the controller last heard from it that its path is dead. */
   saidDeadAtMs = Number.NEGATIVE_INFINITY;
   isDiskFull = false;
   isTunnelFailing = false;

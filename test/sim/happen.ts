@@ -81,7 +81,10 @@ export function heal(world: World): void {
     open(host.kernel.data);
     host.boot();
     // Only a new start brings one back that has left.
-    if (host.agent?.views(() => host.now).status().departure !== undefined) host.kill();
+    const hasLeft = host.agent?.views(() => host.now).status().departure !== undefined;
+    // Nor does one ask again soon that was removed before the controller forgot about that.
+    const wasRestored = Number.isFinite(controller.restoredAtMs);
+    if (hasLeft || wasRestored) host.kill();
     host.start();
     host.post({ kind: "hold", reason: "cli", isOn: false });
     world.network.changed(host);

@@ -64,12 +64,18 @@ export class LeaseWatch {
   /** What was on disk is not any more. From here on its addresses may rest: nobody will be let in with them. */
   lost(host: InstanceHost): void {
     const { nowMs } = this.#world.agenda;
-    for (const name of this.#epochs.keys()) if (name.startsWith(`${host.name} `)) this.#epochs.delete(name);
+    this.forgets(host);
     for (const row of host.disk.leases.values()) {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, nowMs);
       this.#rests(host, row, nowMs);
     }
+  }
+
+  /** It does not have the session any more, or says from the start what it has. */
+  forgets(host: InstanceHost, session?: string): void {
+    const names = session === undefined ? [...this.#epochs.keys()] : [`${host.name} ${session}`];
+    for (const name of names) if (name.startsWith(`${host.name} `)) this.#epochs.delete(name);
   }
 
   /** Invariant 2: what is said of a grant. */
@@ -141,6 +147,7 @@ export class LeaseWatch {
       if (!name.startsWith(`${host.name} `)) continue;
       const isPlanned = addresses.has(name.slice(host.name.length + 1));
       if (last.wasPlanned && !isPlanned) last.restsSinceMs ??= this.#world.agenda.nowMs;
+      if (isPlanned) last.restsSinceMs = undefined;
       last.wasPlanned ||= isPlanned;
       last.wasUsed ||= isPlanned;
     }
@@ -204,9 +211,10 @@ export class LeaseWatch {
       }
       // What was written before and is written again, as after a failure, is no new grant.
       const onDisk = host.disk.leases.get(pairKey(row.ipv4, row.ipv6));
-      const wasUsed = last?.device === device && last.wasUsed;
+      const wasTheirs = last?.device === device ? last : undefined;
+      const { wasPlanned = false, wasUsed = false } = wasTheirs ?? {};
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
-      this.#last.set(name, { device, wasPlanned: false, wasUsed, restsSinceMs: undefined });
+      this.#last.set(name, { device, wasPlanned, wasUsed, restsSinceMs: undefined });
       if (isNew && !isRecovering) inPool(host, row, address);
       else if (isNew) this.#wasGranted(host, row);
     }

@@ -111,7 +111,8 @@ export class Mirror {
   }
 
   #received(link: number, message: ClientMessage): void {
-    if (message.type === "hello" || message.type === "enrol") this.#keys.set(link, message.identityKey);
+    if (message.type === "hello" || message.type === "enrol" || message.type === "join")
+      this.#keys.set(link, message.identityKey);
     const told = [...this.#told].find(([, one]) => one.link === link);
     if (told !== undefined) told[1].heardAtMs = this.#world.agenda.nowMs;
     if (told !== undefined && message.type === "goodbye") told[1].avoidedUntilMs = Number.POSITIVE_INFINITY;
@@ -127,6 +128,8 @@ export class Mirror {
       const word = value as Word;
       this.#words.set(link, word);
       if (word.verdict !== "dead") continue;
+      const device = this.#world.devices.find(({ identityKey }) => identityKey === this.#keys.get(link));
+      if (device !== undefined) device.saidDeadAtMs = this.#world.agenda.nowMs;
       this.#doubted.add(word.instance);
       this.#condemn(word.instance);
     }
@@ -192,15 +195,21 @@ export class Mirror {
       sessions.delete(put.id);
       const wasThere = before?.place.is !== "waiting" && before?.place;
       const isNew = put.place.is === "placed" && !(wasThere && wasThere.instance === put.place.instance);
-      if (isNew) this.#placed(put, sessions);
+      if (isNew) this.#placed(put, before, sessions);
       sessions.set(put.id, put);
     }
   }
 
-  #placed({ id, place }: SessionRow, sessions: ReadonlyMap<string, SessionRow>): void {
+  #placed(
+    { id, place }: SessionRow,
+    before: SessionRow | undefined,
+    sessions: ReadonlyMap<string, SessionRow>,
+  ): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
-    const eligible = this.#eligible(place.pool, sessions);
+    // Where it still has an address it needs no other.
+    const isBack = before?.leaving?.instance === place.instance;
+    const eligible = this.#eligible(place.pool, sessions, isBack ? place.instance : undefined);
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
       chosen !== undefined,
@@ -219,7 +228,7 @@ export class Mirror {
     );
   }
 
-  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>): Eligible[] {
+  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>, own?: string): Eligible[] {
     return this.#world.controller.tables.all("instance").flatMap((row) => {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
@@ -231,7 +240,7 @@ export class Mirror {
       );
       const promised = there.filter(({ place }) => place.is === "placed" && place.pool === pool).length;
       const free = (told.pools.get(pool)?.free ?? 0) - promised;
-      return free > 0 ? [{ id: row.id, name: row.name, load: there.length }] : [];
+      return free > 0 || row.id === own ? [{ id: row.id, name: row.name, load: there.length }] : [];
     });
   }
 }

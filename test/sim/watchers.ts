@@ -1,8 +1,8 @@
 import type { SessionRow } from "../../controller/core/rows.ts";
-import type { ClientMessage, ControllerMessage } from "../../protocol/messages.ts";
+import type { ClientMessage, ControllerMessage, StateFrame } from "../../protocol/messages.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { ControllerWatcher } from "./controller-host.ts";
-import { DeviceHost } from "./device-host.ts";
+import type { DeviceHost } from "./device-host.ts";
 import { check } from "./finding.ts";
 import { InstanceHost, type InstanceWatcher } from "./instance-host.ts";
 import { LeaseWatch } from "./lease-watch.ts";
@@ -106,15 +106,16 @@ export class Watchers {
     this.#world.stamp(text);
     this.#world.note(() => `${who} (${link}): ${text}`);
     if (message.type !== "ping" && message.type !== "pong") this.talk.push(topicOf(who, message));
-    if (message.type === "state" && from instanceof InstanceHost) this.#reported(from, message.set);
-    if (message.type === "state" && from instanceof DeviceHost && saysDead(message.set)) {
-      from.saidDeadAtMs = this.#world.agenda.nowMs;
-    }
+    if (message.type === "state" && from instanceof InstanceHost) this.#reported(from, message);
     if (from === "controller") this.#told(client, message as ControllerMessage);
   }
 
-  /** Invariant 2. */
-  #reported(host: InstanceHost, set: readonly (readonly [string, unknown])[]): void {
+  /** Invariants 2 and 5. */
+  #reported(host: InstanceHost, { from, part, set, remove }: StateFrame): void {
+    if (from === 0 && part === 0) this.leases.forgets(host);
+    for (const name of remove) {
+      if (name.startsWith("session/")) this.leases.forgets(host, name.slice("session/".length));
+    }
     for (const [name, value] of set) {
       if (!name.startsWith("session/")) continue;
       const outcome = value as SessionOutcome;
@@ -141,10 +142,6 @@ export class Watchers {
         for (const [name, value] of message.set) this.tables.told(client, name, value);
     }
   }
-}
-
-function saysDead(set: readonly (readonly [string, unknown])[]): boolean {
-  return set.some(([name, value]) => name === "path" && (value as { verdict: string }).verdict === "dead");
 }
 
 function topicOf(who: string, message: ClientMessage | ControllerMessage): string {
