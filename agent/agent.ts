@@ -3,12 +3,15 @@ import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder, storageFailure } from "../protocol/node/files.ts";
 import type { Logger } from "../protocol/node/log.ts";
+import { keepTelling, type ServiceManager } from "../protocol/node/service-manager.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
 import type { Clock } from "../protocol/time.ts";
+import type { StatusView } from "../protocol/view.ts";
 import { actionsOf, Readings } from "./actions.ts";
 import { readBootId } from "./adapters/boot-id.ts";
 import { LinuxDataPath } from "./adapters/datapath-linux.ts";
 import { DataPathRecorder } from "./adapters/datapath-recorder.ts";
+import { removeDataPath } from "./adapters/datapath-removal.ts";
 import { startHealthServer } from "./adapters/health-server.ts";
 import { IdentityFile } from "./adapters/identity-file.ts";
 import { Imds } from "./adapters/imds.ts";
@@ -24,6 +27,7 @@ import { Agent, type AgentEffect, type AgentInput } from "./core/agent.ts";
 import type { AgentActions } from "./core/local-api.ts";
 import type { Environment, Parameters } from "./core/parameters.ts";
 import type { AgentViews, DataPath } from "./core/ports.ts";
+import { statusLine } from "./core/status-line.ts";
 import { perform } from "./perform.ts";
 
 export interface AgentSetup {
@@ -35,6 +39,8 @@ export interface AgentSetup {
   readonly clock: Clock;
   /** When not given: the recorder where the environment says `CONNECTOR_DATAPATH=record`, else the kernel's. */
   readonly dataPath?: DataPath;
+  /** Who started this process, and wants to know that it works. */
+  readonly manager?: ServiceManager | undefined;
 }
 
 export interface RunningAgent extends AsyncDisposable {
@@ -121,6 +127,13 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   started.use(onSchedule(parameters.prefixSchedule, () => post({ kind: "verify" }), log));
   started.use(driver);
   post({ kind: "start" });
+  // The tick goes the way of all work, the store's commit included: who does not come back from it is not alive.
+  const beat = () => {
+    post({ kind: "tick" });
+    driver.flush();
+    return statusLine(views.status());
+  };
+  if (setup.manager !== undefined) started.use(keepTelling(setup.manager, beat));
 
   const running = started.move();
   return {
@@ -132,19 +145,35 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     [Symbol.asyncDispose]: async () => {
       post({ kind: "stop" });
       driver.flush();
+      const hasLeft = isDeparture(views.status());
       await running.disposeAsync();
+      if (hasLeft && isKernels(setup)) {
+        for (const failure of await removeDataPath(dataPathFolderOf(setup.socket), log)) {
+          log.warn({ ...failure.facts }, "a part of the data path could not be taken away");
+        }
+      }
       if (cloneOf !== undefined) startAfresh(stateDir, identity, cloneOf, log);
     },
   };
 }
 
+/** Who ends while it leaves has said goodbye in its last turn. */
+function isDeparture({ departure }: StatusView): boolean {
+  return departure !== undefined && (departure.state === "left" || departure.reason === "shutdown");
+}
+
 /** `CONNECTOR_DATAPATH=record`: nothing of this host's network is touched, and no packet is forwarded. */
+function isKernels({ env, dataPath }: AgentSetup): boolean {
+  return dataPath === undefined && env.CONNECTOR_DATAPATH !== "record";
+}
+
 function chooseDataPath(
-  { parameters, socket, env, clock, log }: AgentSetup,
+  setup: AgentSetup,
   identity: IdentityFile,
   onNews: () => void,
 ): DataPath & Disposable {
-  if (env.CONNECTOR_DATAPATH === "record") return new DataPathRecorder(clock, log);
+  const { parameters, socket, clock, log } = setup;
+  if (!isKernels(setup)) return new DataPathRecorder(clock, log);
   return new LinuxDataPath({
     key: () => identity.wireguardKey,
     listenPort: parameters.wireguardPort,

@@ -5,9 +5,13 @@ import { setFlagsFromString } from "node:v8";
 import { Failure } from "../protocol/failures.ts";
 import { systemClock } from "../protocol/node/clock.ts";
 import { createLogger } from "../protocol/node/log.ts";
+import { serviceManager } from "../protocol/node/service-manager.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
 import { exitCodes } from "../protocol/node/text.ts";
-import { defaultParametersFile, loadParameters } from "./adapters/parameters.ts";
+import { removeDataPath } from "./adapters/datapath-removal.ts";
+import { defaultParametersFile } from "./adapters/parameter-files.ts";
+import { loadParameters } from "./adapters/parameters.ts";
+import { dataPathFolderOf } from "./adapters/state-folder.ts";
 import { startAgent } from "./agent.ts";
 import { defaultSocket } from "./core/local-api.ts";
 
@@ -17,10 +21,12 @@ The daemon of one connector instance: enrols, verifies prefixes, leases
 addresses, and keeps the kernel and dnsmasq at what carries users' packets
 (needs CAP_NET_ADMIN).
 
-  --parameters FILE   parameter file, YAML      [${defaultParametersFile}]
+  --parameters FILE   parameter file, YAML      [${defaultParametersFile()}]
   --state-dir DIR     identity and leases       [/var/lib/connector]
   --socket PATH       socket for \`connector\`   [${defaultSocket}]
                       beside it: files of the resolver and of nft
+  --remove-data-path  start no agent: take tunnel, routes, firewall and resolver of
+                      one that is not running away from this host
   --version, --help
 
 SIGTERM ends the process and not the instance: nobody is moved, who is connected
@@ -40,6 +46,10 @@ setFlagsFromString("--memory-saver-mode");
 const options = readOptions();
 
 const { env } = process;
+const manager = serviceManager(env, (error) => {
+  const log = createLogger({ name: "agent", level: "info" });
+  log.warn({ error: String(error).slice(0, 200) }, "systemd cannot be told how the agent is");
+});
 const stop = Promise.withResolvers<"stop">();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.resolve("stop"));
 /** What SIGQUIT does now; asked for before the agent is up, it is done then. */
@@ -61,6 +71,9 @@ async function run(): Promise<void> {
     if (!loaded.ok) {
       for (const problem of loaded.problems)
         log.error({ code: "parameters.invalid", ...problem }, "a parameter is wrong");
+      const [first] = loaded.problems;
+      const status = `Wrong parameters: ${first?.field} ${first?.problem}; \`connector check\` lists all`;
+      await manager?.tell({ say: "stopping", status });
       process.exitCode = exitCodes.configuration;
       return;
     }
@@ -70,7 +83,8 @@ async function run(): Promise<void> {
       "the agent starts",
     );
     const { "state-dir": stateDir, socket } = options;
-    await using agent = await startAgent({ parameters, stateDir, socket, env, log, clock: systemClock });
+    const clock = systemClock;
+    await using agent = await startAgent({ parameters, stateDir, socket, env, log, clock, manager });
     const changed = Promise.withResolvers<"changed">();
     reread = () => {
       const again = loadParameters(options.parameters, env);
@@ -89,12 +103,24 @@ async function run(): Promise<void> {
     const why = await Promise.race([stop.promise, agent.over, changed.promise, leaving.promise]);
     [reread, leave] = [() => {}, () => {}];
     log.info({ why }, "the agent ends");
-    if (why === "stop" || why === "left") return;
+    if (why !== "stop" && why !== "left") continue;
+    const status = why === "left" ? "Has left the group" : "Stopped; whoever is connected stays so";
+    await manager?.tell({ say: "stopping", status });
+    return;
+  }
+}
+
+/** For a host that is to have no agent any more. */
+async function clean(): Promise<void> {
+  const log = createLogger({ name: "agent", level: "info" });
+  for (const { code, facts } of await removeDataPath(dataPathFolderOf(options.socket), log)) {
+    log.error({ code, ...facts }, "a part of the data path could not be taken away");
+    process.exitCode = exitCodes.failed;
   }
 }
 
 try {
-  await run();
+  await (options["remove-data-path"] ? clean() : run());
 } catch (error) {
   const log = createLogger({ name: "agent", level: "info" });
   if (!(error instanceof Failure)) throw error;
@@ -110,9 +136,10 @@ function readOptions() {
   try {
     const { values } = parseArgs({
       options: {
-        parameters: text(defaultParametersFile),
+        parameters: text(defaultParametersFile()),
         "state-dir": text("/var/lib/connector"),
         socket: text(defaultSocket),
+        "remove-data-path": { type: "boolean" },
         version: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },

@@ -44,6 +44,8 @@ export interface Controller extends AdminPort, AsyncDisposable {
   readonly port: number;
   /** What agents, devices and the CLI dial, as far as this process knows its own name. */
   readonly url: string;
+  /** Does a turn of the core's work now: who comes back from it is alive. */
+  turn(): void;
   /** Serves new connections with another certificate. */
   replaceCertificate(certificate: Certificate): void;
 }
@@ -80,6 +82,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   return Object.assign(port, disposable(stack.move(), world), {
     port: listening,
     url,
+    turn: () => world.turn(),
     replaceCertificate: (certificate: Certificate) => replaceCertificate(api, certificate, log),
   });
 }

@@ -7,6 +7,7 @@ import { decideCommand } from "./core/decide.ts";
 import { Fleet } from "./core/fleet.ts";
 import { Judge } from "./core/judge.ts";
 import { Model } from "./core/model.ts";
+import { Peers } from "./core/peers.ts";
 import { put } from "./core/rows.ts";
 import { coreDefaults } from "./core/settings.ts";
 import { Views } from "./core/show.ts";
@@ -32,7 +33,10 @@ export async function createTokenLocally(stateDir: string, name: string): Promis
   for (const row of tokens.value) model.apply(put("token", row));
   const now = systemClock();
   const fleet = new Fleet();
-  const views = new Views({ model, fleet, judge: new Judge(model, fleet, coreDefaults, now) }, () => now);
+  const views = new Views(
+    { model, fleet, judge: new Judge({ model, fleet, peers: new Peers() }, coreDefaults, now) },
+    () => now,
+  );
   const context = { model, views, makers, actor: "local", nowMs: now.wallMs };
   const decision = decideCommand({ command: "token.create", name }, context);
   if (!decision.ok) return decision;

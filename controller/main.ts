@@ -1,6 +1,8 @@
-import { Failure } from "../protocol/failures.ts";
+import { Failure, failureText } from "../protocol/failures.ts";
 import { createLogger, type LogLevel } from "../protocol/node/log.ts";
+import { keepTelling, serviceManager } from "../protocol/node/service-manager.ts";
 import { type Certificate, type ControllerOptions, startController } from "./controller.ts";
+import type { AdminPort } from "./core/admin.ts";
 
 export interface ServeOptions
   extends Pick<ControllerOptions, "host" | "port" | "stateDir" | "awsCertificates" | "settings"> {
@@ -19,8 +21,12 @@ const rereadEveryMs = 60_000;
 /** Runs a controller until SIGTERM or SIGINT. Resolves with the exit code. */
 export async function serve(options: ServeOptions): Promise<number> {
   const log = createLogger({ name: "connector-controller", level: options.logLevel });
+  const manager = serviceManager(process.env, (error) => {
+    log.warn({ error: String(error).slice(0, 200) }, "systemd cannot be told how the controller is");
+  });
   try {
     await using controller = await startController({ ...options, log });
+    using _beat = manager && keepTelling(manager, () => beat(controller));
     let served = options.tls?.cert;
     const reread = () => {
       const tls = options.rereadTls();
@@ -37,10 +43,26 @@ export async function serve(options: ServeOptions): Promise<number> {
     clearInterval(timer);
     process.off("SIGHUP", reread);
     log.info({ signal }, "controller stops");
+    await manager?.tell({ say: "stopping", status: "Tells agents and devices that it restarts" });
     return 0;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     log.error({ code: error.code, ...error.facts, hint: error.hint }, error.message);
     return error.retry === "backoff" ? 1 : exitConfiguration;
   }
+}
+
+/** A turn of the work, and how it goes in one line. */
+function beat(controller: Pick<AdminPort, "notReady" | "metricsFacts"> & { turn(): void }): string {
+  controller.turn();
+  const why = controller.notReady();
+  const { instances, sessions } = controller.metricsFacts();
+  const all = sum(Object.values(instances));
+  const served = sum(Object.values(sessions)) - sessions.leaving;
+  const trouble = why === undefined ? "" : `; ${failureText(why)} [${why}]`;
+  return `${instances.Active} of ${all} instances active, ${served} sessions${trouble}`;
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }

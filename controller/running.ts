@@ -60,6 +60,11 @@ export class Running implements AsyncDisposable {
     });
   }
 
+  turn(): void {
+    this.driver.post({ kind: "tick" });
+    this.driver.flush();
+  }
+
   /** Says on every link that the process restarts, so that nobody waits for a silence to end. */
   stop(): void {
     this.#links?.refuseNew();

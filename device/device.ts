@@ -57,6 +57,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
     link: { ...linkDefaults, random: Math.random },
     hostOs: hostOs(),
     version: softwareVersion,
+    probes: options.tunnel.is === "on",
     wants: files.readWants(),
     code: readCode(files, log),
     saved,

@@ -89,6 +89,13 @@ export class Process {
     }
   }
 
+  /** Ends it as a power cut does, and leaves it down. */
+  async halt(): Promise<Exit> {
+    this.#isWanted = false;
+    this.signal("SIGKILL");
+    return this.#ended;
+  }
+
   /** Sends a signal; a process that ends of it is started again. */
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal);

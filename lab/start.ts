@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LabInstance } from "./instance.ts";
 import { Lab, type LabOptions } from "./lab.ts";
-import { planDevices, planInstances } from "./plan.ts";
+import { type DevicePlan, planDevices, planInstances } from "./plan.ts";
 import { waitFor } from "./wait.ts";
 
 /** How long the instances are waited for before the devices start without them, ms: who watches is told who is missing. */
@@ -9,20 +9,20 @@ const patienceMs = 30_000;
 
 /** The whole lab: instances with their pools, then the devices. */
 export async function startLab(
-  options: LabOptions & { readonly instances?: number; readonly devices?: number },
+  options: LabOptions & { readonly instances?: number; readonly devices?: number | readonly DevicePlan[] },
 ): Promise<Lab> {
   const { signal, say = () => {} } = options;
   const lab = await Lab.start(options);
   const goOnAtMs = performance.now() + patienceMs;
   const patience = () => Math.max(0, goOnAtMs - performance.now());
+  const { devices: planned = 10 } = options;
+  const devicePlans = typeof planned === "number" ? planDevices(planned) : planned;
   const mayJoin = Promise.withResolvers<void>();
   try {
     const plans = planInstances(options.instances ?? 3);
     for (const plan of plans) lab.prepare(plan);
     // Users have switched them on, and wait to be let in: a device takes longer to start than to join.
-    const devices = Promise.all(
-      planDevices(options.devices ?? 10).map((plan) => lab.addDevice(plan, mayJoin.promise)),
-    );
+    const devices = Promise.all(devicePlans.map((plan) => lab.addDevice(plan, mayJoin.promise)));
     devices.catch(() => {});
     for (const plan of plans) {
       signal?.throwIfAborted();

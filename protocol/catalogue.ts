@@ -66,6 +66,18 @@ export const catalogue = {
     summary: "This instance is not enrolled and has no one-time password",
     hint: "Create an OTP for the connector and put it where `otpFile` in enroll.yaml points.",
   },
+  "otp-source.malformed": {
+    retry: "onChange",
+    severity: "error",
+    summary: "This does not name a place where a one-time password can be",
+    hint: "Write ssm:NAME, secretsmanager:ID, or secretsmanager:ID#KEY for one key of a JSON secret; {instance-id} stands for the instance's id.",
+  },
+  "otp-source.empty": {
+    retry: "backoff",
+    severity: "error",
+    summary: "There is no one-time password at this place",
+    hint: "Create one (`connector-controller otp create`) and put it there; an Auto Scaling group's launch hook does that for each instance.",
+  },
   "otp.unknown": {
     retry: "onChange",
     severity: "error",
@@ -100,7 +112,7 @@ export const catalogue = {
     retry: "backoff",
     severity: "error",
     summary: "The connector has as many instances as its deployment mode allows",
-    hint: "Remove an instance that is gone, or launch this one in another connector (active-active: 64 at most).",
+    hint: "Remove an instance that is gone, or launch this one in another connector (standalone takes 1, active-standby 2, active-active 64).",
   },
   "enrol.other-vpc": {
     retry: "never",
@@ -351,6 +363,54 @@ export const catalogue = {
     severity: "error",
     summary: "The instance metadata service answers something it never says",
     hint: "A proxy may stand in between; exempt 169.254.169.254 from it. The last reading stays in force.",
+  },
+  "aws.credentials": {
+    retry: "onChange",
+    severity: "error",
+    summary: "There are no AWS credentials",
+    hint: "Give the instance a role (an instance profile) with the policy of docs/aws.md, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+  },
+  "aws.unauthorised": {
+    retry: "onChange",
+    severity: "error",
+    summary: "AWS does not allow this action",
+    hint: "Add the named action to the policy of the instance's role; docs/aws.md has the whole policy.",
+  },
+  "aws.unreachable": {
+    retry: "backoff",
+    severity: "error",
+    summary: "AWS's API does not answer",
+    hint: "The instance needs a way to the service's endpoint: by NAT, a public address, or a VPC endpoint like com.amazonaws.REGION.ec2.",
+  },
+  "aws.throttled": {
+    retry: "backoff",
+    severity: "warning",
+    summary: "AWS takes no more requests of this account at the moment",
+    hint: "Try again in a minute.",
+  },
+  "ec2.interface-unknown": {
+    retry: "onChange",
+    severity: "error",
+    summary: "EC2 knows no such network interface",
+    hint: "The credentials may be another account's, or the region another one; see `aws sts get-caller-identity`.",
+  },
+  "ec2.interface-full": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The network interface has no room for so many prefixes",
+    hint: "Each prefix takes the place of one address. Ask for fewer, free some, or take a larger instance type.",
+  },
+  "ec2.subnet-full": {
+    retry: "onChange",
+    severity: "error",
+    summary: "The subnet has no free block of this size",
+    hint: "Its addresses are scattered or used up: reserve a range for prefixes (aws ec2 create-subnet-cidr-reservation), or use another subnet.",
+  },
+  "aws.refused": {
+    retry: "onChange",
+    severity: "error",
+    summary: "AWS refuses",
+    hint: "Its own words say why; the API reference of the service explains the code.",
   },
   "prefix.malformed": {
     retry: "onChange",

@@ -100,6 +100,8 @@ export const deviceObserved = {
     wants: z.enum(["attached", "detached"]),
     hostOs: z.string().min(1).max(64),
     version: SoftwareVersion,
+    /** It has a tunnel and will say of each of its paths whether it works. Absent: its silence says nothing. */
+    probes: z.boolean().optional(),
   }),
   /** The attachment the device holds, so that a controller that forgot it can rebuild; absent when it holds none. */
   held: z.object({ session: Id, epoch: Epoch, instance: Name, ...Addresses.shape }),

@@ -3,8 +3,6 @@ import { readFileIfThere } from "../../protocol/node/files.ts";
 import type { ParametersResult } from "../core/parameters.ts";
 import { type Environment, type ParameterProblem, readParameters } from "../core/parameters.ts";
 
-export const defaultParametersFile = "/run/connector-boot/enroll.yaml";
-
 /** A parameter file is a few hundred bytes. */
 const fileCharsMax = 65_536;
 

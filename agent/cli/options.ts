@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
 import { type Result, success } from "../../protocol/failures.ts";
+import { defaultParametersFile } from "../adapters/parameter-files.ts";
 import { defaultSocket } from "../core/local-api.ts";
 import type { ShowOptions } from "./show.ts";
 
@@ -42,6 +43,12 @@ export function watchOption<T>(argv: Argv<T>) {
   });
 }
 
+/** What these options are for the command, they are not for the commands under it. */
+export function notInherited<T>(argv: Argv<T>): Argv<T> {
+  for (const name of ["output", "color", "socket", "watch", "refresh"]) argv.option(name, { global: false });
+  return argv;
+}
+
 /** `--watch` alone means 2 s. */
 function watchSeconds(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -63,7 +70,7 @@ export function hostOptions<T>(argv: Argv<T>) {
     .option("parameters", {
       type: "string",
       requiresArg: true,
-      default: "/run/connector-boot/enroll.yaml",
+      default: defaultParametersFile(),
       describe: "The parameter file",
     })
     .option("state-dir", {

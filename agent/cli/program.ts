@@ -69,6 +69,7 @@ const commandNames = [
   "drain",
   "resume",
   "leave",
+  "otp",
   "support-bundle",
   "completion",
 ];

@@ -20,56 +20,58 @@ export type DepartureState =
       readonly sessions: number;
     };
 
+type End = Pick<Extract<DepartureState, { kind: "leaving" }>, "untilMs" | "whenEmpty">;
+
 /**
  * Whether the instance leaves the group, which ending its process alone is not: only who was told to leave, or is about to
  * lose the machine, says goodbye. Who has left does not dial again, and serves on whom it still carries.
  */
 export class Departure {
-  #state: DepartureState = { kind: "staying" };
+  /** What each reason asks for by itself: ending one ends no other. BOUNDED: reasons. */
+  readonly #ends = new Map<DrainReason, End>();
+  #left: Extract<DepartureState, { kind: "left" }> | undefined;
 
   get state(): DepartureState {
-    return this.#state;
+    if (this.#left !== undefined) return this.#left;
+    const ends = [...this.#ends];
+    // Of two departures the earlier end counts, and the one that need not wait for it is shown.
+    const [reason] = ends.find(([, { whenEmpty }]) => whenEmpty) ?? ends[0] ?? [];
+    if (reason === undefined) return { kind: "staying" };
+    const untilMs = Math.min(...ends.map(([, end]) => end.untilMs));
+    return { kind: "leaving", reason, untilMs, whenEmpty: ends.some(([, { whenEmpty }]) => whenEmpty) };
   }
 
-  /** Of two departures the earlier end counts, and the one that need not wait for it. */
-  leave(reason: DrainReason, untilMs: number, whenEmpty: boolean): void {
-    const state = this.#state;
-    switch (state.kind) {
-      case "left":
-        // It has gone already, for another reason: nothing is left to wait for.
-        if (whenEmpty) this.#state = { kind: "leaving", reason, untilMs: 0, whenEmpty };
-        return;
-      case "staying":
-        this.#state = { kind: "leaving", reason, untilMs, whenEmpty };
-        return;
-      case "leaving": {
-        const isSame = state.reason === reason;
-        this.#state = {
-          kind: "leaving",
-          reason: whenEmpty ? reason : state.reason,
-          untilMs: isSame ? untilMs : Math.min(state.untilMs, untilMs),
-          whenEmpty: whenEmpty || state.whenEmpty,
-        };
-      }
+  isAskedBy(reason: DrainReason): boolean {
+    return this.#ends.has(reason);
+  }
+
+  leave(reason: DrainReason, end: End): void {
+    if (this.#left === undefined) this.#ends.set(reason, end);
+    else if (end.whenEmpty) {
+      // It has gone already, for another reason: nothing is left to wait for.
+      this.#left = undefined;
+      this.#ends.set(reason, { ...end, untilMs: 0 });
     }
   }
 
   /** The reason has ended. */
   stay(reason: DrainReason): void {
-    if (this.#state.kind !== "staying" && this.#state.reason === reason) this.#state = { kind: "staying" };
+    this.#ends.delete(reason);
+    if (this.#left?.reason === reason) this.#left = undefined;
   }
 
   /** The reason to say goodbye for, now. */
   next(sessions: number, now: Instant): DrainReason | undefined {
-    const state = this.#state;
+    const { state } = this;
     if (state.kind !== "leaving") return undefined;
     const isDone = state.whenEmpty && sessions === 0;
     if (!isDone && now.monotonicMs < state.untilMs) return undefined;
-    this.#state = { kind: "left", reason: state.reason, at: now, sessions };
+    this.#left = { kind: "left", reason: state.reason, at: now, sessions };
     return state.reason;
   }
 
   nextDeadline(): number | undefined {
-    return this.#state.kind === "leaving" ? this.#state.untilMs : undefined;
+    const { state } = this;
+    return state.kind === "leaving" ? state.untilMs : undefined;
   }
 }

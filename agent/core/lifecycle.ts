@@ -52,7 +52,7 @@ export class Lifecycle {
   /** Leaves the group: goodbye when nobody is left, and after `forMs` in any case. */
   leave(forMs: number, now: Instant): void {
     this.hold("shutdown", true, now, forMs);
-    this.#departure.leave("shutdown", now.monotonicMs + forMs, true);
+    this.#departure.leave("shutdown", { untilMs: now.monotonicMs + forMs, whenEmpty: true });
   }
 
   noticesRead(effectId: number, reading: NoticesReading, now: Instant): void {
@@ -104,10 +104,11 @@ export class Lifecycle {
       this.#departure.stay("spot");
       return;
     }
-    if (!this.holds.set("spot", true, now.wallMs, atMs) && this.#departure.state.kind !== "staying") return;
+    // The same notice, read again every few seconds, moves nothing.
+    if (!this.holds.set("spot", true, now.wallMs, atMs) && this.#departure.isAskedBy("spot")) return;
     // Hibernation begins at once, and clocks may differ: a move gets a few seconds in any case.
     const inMs = Math.max(spotGoodbyeMs, atMs - now.wallMs - spotGoodbyeMs);
-    this.#departure.leave("spot", now.monotonicMs + inMs, false);
+    this.#departure.leave("spot", { untilMs: now.monotonicMs + inMs, whenEmpty: false });
   }
 
   #departureView(now: Instant): StatusView["departure"] {

@@ -54,6 +54,12 @@ const migrations: readonly string[] = [
   `
   ALTER TABLE session ADD COLUMN leaving TEXT;
   `,
+  `
+  CREATE TABLE carrier (
+    name TEXT PRIMARY KEY, instance TEXT NOT NULL, since_ms INTEGER NOT NULL, why TEXT NOT NULL
+  ) STRICT;
+  ALTER TABLE session ADD COLUMN lost TEXT;
+  `,
 ];
 
 export const schemaVersion = migrations.length;

@@ -44,6 +44,7 @@ const commandNames = [
   "resource",
   "instance",
   "otp",
+  "user-data",
   "device-code",
   "device",
   "session",

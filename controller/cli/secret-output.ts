@@ -2,7 +2,6 @@ import { closeSync, fsyncSync, openSync, rmSync, writeSync } from "node:fs";
 import { failed, type Result, success } from "../../protocol/failures.ts";
 import { exitCodes } from "../../protocol/node/text.ts";
 import type { World } from "../../protocol/node/world.ts";
-import type { Answer } from "../api/endpoints.ts";
 import { type AskOptions, refuse, show } from "./ask.ts";
 
 export interface SecretOptions extends AskOptions {
@@ -10,14 +9,12 @@ export interface SecretOptions extends AskOptions {
   readonly quiet?: boolean | undefined;
 }
 
-type Created = Answer<"otp.create" | "deviceCode.create" | "token.create">;
-
 /**
  * Makes something whose secret is shown this once: alone on standard output, so that `$(…)` takes it, the words about
  * it on standard error. The file is opened before anything is made: a secret that cannot be kept must not come into
  * being.
  */
-export async function createSecret<C extends Created>(
+export async function createSecret<C extends { readonly secret: string }>(
   world: World,
   options: SecretOptions,
   create: () => Promise<Result<C>>,

@@ -25,6 +25,7 @@ import type {
   SessionView,
   TokenCreated,
   TokenView,
+  WaitingView,
 } from "./views.ts";
 
 /** Everything an administrator may ask for. The HTTP API, its OpenAPI text and the CLI are made from these schemas. */
@@ -114,6 +115,8 @@ export const commands = {
   "connector.update": command("connector.update", { connector: Name, change: ConnectorChange }),
   /** Refused while it has instances. Its OTPs end with it. */
   "connector.remove": command("connector.remove", { connector: Name }),
+  /** Active-standby: all sessions go to the other instance, or to the named one, which carries from now on. */
+  "connector.failover": command("connector.failover", { connector: Name, to: Name.optional() }),
   /** Adds an enterprise resource, or replaces the one of that name. */
   "resource.set": command("resource.set", { connector: Name, resource: ResourceSpec }),
   "resource.remove": command("resource.remove", { connector: Name, resource: Name }),
@@ -142,6 +145,7 @@ export const AdminCommand = z.discriminatedUnion("command", [
   commands["connector.create"],
   commands["connector.update"],
   commands["connector.remove"],
+  commands["connector.failover"],
   commands["resource.set"],
   commands["resource.remove"],
   commands["group.create"],
@@ -166,6 +170,7 @@ export interface CommandResults {
   "connector.create": ConnectorView;
   "connector.update": ConnectorView;
   "connector.remove": ConnectorView;
+  "connector.failover": ConnectorView;
   "resource.set": ConnectorView;
   "resource.remove": ConnectorView;
   "group.create": GroupView;
@@ -213,6 +218,7 @@ export interface MetricsFacts {
   readonly instances: Readonly<Record<InstanceStatus, number>>;
   /** `leaving`: also still served where they were. */
   readonly sessions: Readonly<Record<SessionState | "leaving", number>>;
+  readonly waiting: readonly WaitingView[];
   readonly connectors: number;
   readonly devices: number;
   /** Decisions that wait for the store. */
@@ -220,7 +226,7 @@ export interface MetricsFacts {
   /** Since the start. */
   readonly totals: {
     readonly placements: number;
-    /** Sessions moved because of evidence about their instance, by reason. */
+    /** Sessions moved to another instance, by reason. */
     readonly moved: Readonly<Record<MoveReason, number>>;
     readonly enrolments: number;
     readonly joins: number;

@@ -16,7 +16,10 @@ export interface Believed {
   readonly foreign: readonly ForeignGrant[];
 }
 
-/** What of the outcomes counts: those of the epoch that is asked for, and a wrong grant as a refusal. */
+/**
+ * What of the outcomes counts: those of the epoch that is asked for, and a wrong grant as a refusal. Of a higher epoch
+ * the number alone does: the session was there before in what this database has forgotten.
+ */
 export function believe(
   { devices, outcomes }: { devices: ReadonlySet<string>; outcomes: ReadonlyMap<string, SessionOutcome> },
   model: Model,
@@ -30,7 +33,11 @@ export function believe(
   for (const device of devices) {
     const session = model.sessionByDevice.get(device);
     let outcome = session && outcomes.get(session.id);
-    if (session === undefined || outcome?.epoch !== session.epoch) continue;
+    if (session === undefined || outcome === undefined || outcome.epoch < session.epoch) continue;
+    if (outcome.epoch > session.epoch) {
+      believed.set(session.id, outcome);
+      continue;
+    }
     if (outcome.outcome === "granted" && !grants.accept(session, outcome)) {
       foreign.push(foreignGrant(session, outcome));
       outcome = { outcome: "refused", epoch: outcome.epoch, code: "lease.foreign" };

@@ -4,6 +4,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { MetricsFacts } from "./admin.ts";
 import { admit } from "./admission.ts";
 import { applied } from "./applied.ts";
+import { Carriers, decideCarriers } from "./carriers.ts";
 import { decideCommand } from "./decide.ts";
 import type { ControllerEffect, ControllerInput } from "./effects.ts";
 import { countMoves, judgeInstances } from "./evidence.ts";
@@ -46,15 +47,17 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       for (const row of saved[table]) model.apply({ table, put: row } as Change);
     }
     const fleet = new Fleet();
-    const judge = new Judge(model, fleet, settings, now);
+    const peers = new Peers();
+    const judge = new Judge({ model, fleet, peers }, settings, now);
     this.#world = {
       controllerId: saved.controllerId,
       settings,
       makers,
       model,
       fleet,
-      peers: new Peers(),
+      peers,
       judge,
+      carriers: new Carriers(),
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
         jobsMax: settings.jobsMax,
@@ -93,6 +96,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     this.#world.now = now;
     this.#take(input);
     judgeInstances(this.#world);
+    decideCarriers(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
     flush(this.#world);
@@ -102,9 +106,10 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { judge, placer, now } = this.#world;
+    const { judge, carriers, placer, now } = this.#world;
     return earliest(
       this.#sweepAtMs,
+      carriers.nextDeadline(),
       judge.nextDeadline(now),
       this.#isPassQueued ? undefined : placer.nextDeadline(),
     );
@@ -250,7 +255,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   #apply(plan: Plan): void {
-    const { model, fleet, peers, placer, judge, now } = this.#world;
+    const { model, peers, placer, judge, now } = this.#world;
     const isPass = plan === this.#pass;
     for (const change of plan.changes) {
       const session = change.table === "session" && "remove" in change && model.sessions.get(change.remove);
@@ -261,7 +266,6 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
         if (!isPass) placer.look(session.device);
       } else if (change.table === "session") {
         if (!("put" in change)) continue;
-        fleet.deviceMoved(change.put.device, now);
         judge.hear(change.put.device, now);
         placer.stored(change.put, now);
         if (!isPass) placer.look(change.put.device);

@@ -2,10 +2,16 @@ import type { Result } from "../../protocol/failures.ts";
 import type { AdminCommand, CommandName, CommandResults } from "./admin.ts";
 import { accessDeciders } from "./decide-access.ts";
 import { connectorDeciders } from "./decide-connector.ts";
+import { failoverDeciders } from "./decide-failover.ts";
 import { fleetDeciders } from "./decide-fleet.ts";
 import type { DecideContext, Deciders, Decision } from "./decision.ts";
 
-const deciders: Deciders<CommandName> = { ...connectorDeciders, ...accessDeciders, ...fleetDeciders };
+const deciders: Deciders<CommandName> = {
+  ...connectorDeciders,
+  ...failoverDeciders,
+  ...accessDeciders,
+  ...fleetDeciders,
+};
 
 export function decideCommand(
   command: AdminCommand,

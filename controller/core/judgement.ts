@@ -1,5 +1,7 @@
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { CoreSettings } from "./settings.ts";
+import type { Words } from "./tally.ts";
+import type { Said } from "./witnesses.ts";
 
 /**
  * Whether an instance serves its sessions, from evidence, and what that means for each of them. Pure: who keeps the
@@ -19,14 +21,14 @@ export interface Evidence {
   readonly isDrained: boolean;
   /** Its own word on its last link. */
   readonly status: InstanceStatus | undefined;
-  /** Devices that are here to say so, each about the session it has there now. */
-  readonly alive: number;
-  readonly dead: number;
+  /** What devices say that are here to say so. */
+  readonly said: Said;
   /** Its devices condemned it; until then it is not believed to be well. */
   readonly heldDownUntilMs: number;
 }
 
-export type LeavingWhy = "administrator" | "instance";
+/** `failover`: in active-standby the other one carries instead, because somebody asked for that. */
+export type LeavingWhy = "administrator" | "instance" | "failover";
 export type GoneWhy = "goodbye" | "link-lost" | "devices";
 
 export type Verdict =
@@ -53,12 +55,20 @@ export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number
 export type JudgeSettings = Pick<CoreSettings, "witnessesMin">;
 
 /**
- * Its devices say that its data path is dead. One is enough when the link is lost too; but never against more who say
- * that theirs is alive, because one device's own network proves nothing.
+ * Its devices say that its data path is dead, and not more people or networks that it is alive. One is enough when its
+ * link is lost too. Against a living agent it takes several people who knew its path alive, and proof that it is not the
+ * network that they share: one of their number that is well elsewhere, or another network. What a device says that never
+ * had a path is its own trouble: it is moved by itself.
  */
-export function isCondemned({ link, alive, dead }: Evidence, { witnessesMin }: JudgeSettings): boolean {
-  const needed = link.is === "up" ? witnessesMin : 1;
-  return dead >= needed && dead >= alive;
+export function isCondemned({ link, said }: Evidence, { witnessesMin }: JudgeSettings): boolean {
+  const { alive, dead, turned, isNetworkWell } = said;
+  if (link.is !== "up") return dead.devices > 0 && isMost(dead, alive);
+  const isProven = turned.networks > 1 || isNetworkWell;
+  return turned.users >= witnessesMin && isMost(turned, alive) && isProven;
+}
+
+function isMost(some: Words, others: Words): boolean {
+  return some.users >= others.users && some.networks >= others.networks;
 }
 
 /** When the same evidence may lead to another verdict; undefined: never. */
@@ -70,14 +80,21 @@ export function judgeAgainAtMs({ link, heldDownUntilMs }: Evidence, nowMs: numbe
 
 /**
  * What a session's device says of its path. `lasting`: it has said dead for long enough for a move of its own. `silent`:
- * it is here and carries nothing it could speak of. `fresh`: here too briefly to have said anything. `away`: no link.
+ * it is here, and says nothing of paths at all. `unheard`: it has said nothing that counts and may yet, because it is here
+ * too briefly, its heartbeat is overdue, or its probe is still finding out. `away`: no link.
  */
-export type Testimony = "alive" | "dead" | "lasting" | "silent" | "fresh" | "away";
+export type Testimony = "alive" | "dead" | "lasting" | "silent" | "unheard" | "away";
 
 /** `overlap`: the old place serves on until the device has left it. */
 export type Fate = "stay" | "move" | "overlap";
 
-export type MoveReason = "drain" | "goodbye" | "link-lost" | "devices" | "path-dead";
+/**
+ * Why a session changes its instance: by the evidence; `failover` by command; because the instance refused or ended it; its
+ * range was taken away, the instance removed; or its device held what a newer database than this one had told it.
+ */
+export type MoveReason =
+  | ("drain" | "goodbye" | "link-lost" | "devices" | "path-dead")
+  | ("failover" | "refused" | "ended" | "range" | "removed" | "claimed");
 
 /**
  * What becomes of a session that is attached there. Who has a working path keeps it, also under a dead agent; who is away
@@ -101,7 +118,7 @@ function fateUnderGone(testimony: Testimony): Fate {
     case "silent":
       return "move";
     case "alive":
-    case "fresh":
+    case "unheard":
     case "away":
       return "stay";
   }
@@ -117,7 +134,7 @@ export function reasonOf(verdict: Verdict): MoveReason {
     case "serving":
       return "path-dead";
     case "leaving":
-      return "drain";
+      return verdict.why === "failover" ? "failover" : "drain";
     case "gone":
       return verdict.why;
   }

@@ -1,5 +1,6 @@
 import type { GroupPool } from "./admin.ts";
 import type {
+  CarrierRow,
   Change,
   ConnectorRow,
   DeviceCodeRow,
@@ -29,6 +30,8 @@ export class Model {
   readonly instances = new Map<string, InstanceRow>();
   readonly devices = new Map<string, DeviceRow>();
   readonly sessions = new Map<string, SessionRow>();
+  /** By connector. */
+  readonly carriers = new Map<string, CarrierRow>();
   readonly tokens = new Map<string, TokenRow>();
   instancesEver = 0;
   /** Raised with every change of the tokens. */
@@ -55,6 +58,8 @@ export class Model {
   readonly #holders = new Map<string, Map<string, string>>();
   /** Sessions placed but not yet granted, by instance and pool: addresses that are as good as taken. */
   readonly #inFlight = new Map<string, number>();
+  /** The ids of the sessions without a place. */
+  readonly waiting = new Set<string>();
   readonly #states = { waiting: 0, placed: 0, attached: 0, leaving: 0 };
 
   apply(change: Change): void {
@@ -83,6 +88,9 @@ export class Model {
         break;
       case "session":
         this.#session(change);
+        break;
+      case "carrier":
+        replace(this.carriers, change, (row) => row.name);
         break;
       case "counter":
         if ("put" in change) this.instancesEver = change.put.value;
@@ -171,7 +179,11 @@ export class Model {
     const { id, place, leaving } = session;
     this.#states[place.is] += by;
     if (leaving !== null) this.#countLeaving(id, leaving, by);
-    if (place.is === "waiting") return;
+    if (place.is === "waiting") {
+      if (by > 0) this.waiting.add(id);
+      else this.waiting.delete(id);
+      return;
+    }
     if (by > 0) enter(this.#sessionsOn, place.instance, id);
     else leave(this.#sessionsOn, place.instance, id);
     if (place.is === "attached") {

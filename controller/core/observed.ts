@@ -62,13 +62,17 @@ function observeAgent(
 ): void {
   const facts = world.fleet.instance(id);
   if (facts === undefined) return;
+  const { resting } = world.fleet;
   if (change.snapshot) facts.pools.clear();
-  for (const { kind, id: pool } of change.remove.map(splitKey)) if (kind === "pool") facts.pools.delete(pool);
+  if (change.snapshot) resting.forget(id);
+  for (const gone of change.remove.map(splitKey)) {
+    if (gone.kind === "pool") facts.pools.delete(gone.id);
+    if (gone.kind === "lease") resting.isOver(id, gone.id);
+  }
   for (const entry of entries) {
     switch (entry.kind) {
       case "instance":
-        facts.report = entry.value;
-        facts.revision += 1;
+        world.fleet.instanceReports(id, entry.value, world.now);
         break;
       case "pool":
         if (facts.pools.size < poolsMax || facts.pools.has(entry.id)) facts.pools.set(entry.id, entry.value);
@@ -82,6 +86,9 @@ function observeAgent(
         observeOutcome(world, id, entry.id, entry.value);
         break;
       case "lease":
+        // A quarantined one is no good to anybody.
+        if (entry.value.state === "cooling") resting.rests(id, entry.id);
+        else resting.isOver(id, entry.id);
         break;
     }
   }
@@ -90,22 +97,27 @@ function observeAgent(
   world.placer.wake(world.now);
 }
 
-/** Only the instance that holds the session, and only about the epoch it has, is believed. */
+/**
+ * Only the instance that holds the session, and only about the epoch it has, is believed; of a higher one it may have been
+ * told by a controller whose database was newer.
+ */
 function observeOutcome(world: World, instance: string, id: string, outcome: SessionOutcome): void {
   const session = world.model.sessions.get(id);
   if (session === undefined) return;
   const { place, leaving } = session;
   if (leaving?.instance === instance && leaving.epoch === outcome.epoch) {
-    if (outcome.outcome !== "granted") world.placer.heard(session, outcome);
+    world.placer.heard(session, outcome);
     return;
   }
-  if (place.is === "waiting" || place.instance !== instance || session.epoch !== outcome.epoch) return;
+  if (place.is === "waiting" || place.instance !== instance || outcome.epoch < session.epoch) return;
   const isKnown =
     outcome.outcome === "granted" &&
+    outcome.epoch === session.epoch &&
     place.is === "attached" &&
     place.ipv4 === outcome.ipv4 &&
     place.ipv6 === outcome.ipv6;
-  if (!isKnown) world.placer.heard(session, outcome);
+  if (isKnown) world.placer.heardAgain(session, outcome);
+  else world.placer.heard(session, outcome);
 }
 
 /**

@@ -8,6 +8,17 @@ export interface Place {
   readonly pool: string;
 }
 
+/** Who asks for a place, as far as it narrows the choice. */
+export interface Seeker {
+  readonly group: string;
+  /** It has to get off this instance, whoever carries. */
+  readonly off?: string | undefined;
+  /** Where the address it had rests for it: it gets that instance, also when all other addresses there are taken. */
+  readonly home?: string | undefined;
+  /** The instance did not serve it just now. */
+  readonly isRefusedBy?: (instance: string) => boolean;
+}
+
 interface Candidate {
   readonly id: string;
   /** Sessions placed on it, with those of this pass. */
@@ -23,7 +34,8 @@ interface Share {
 }
 
 interface Group {
-  readonly isOneCarrying: boolean;
+  /** In active-standby, the one that carries; null: none does yet. */
+  readonly carrier: string | null | undefined;
   /** The Active instances. */
   readonly candidates: ReadonlyMap<string, Candidate>;
   /** By pool. */
@@ -32,8 +44,10 @@ interface Group {
 
 /**
  * Where the sessions of one pass go: to the Active instance with the least sessions that has a free address in the
- * group's pool. It counts what the pass itself gives and takes, so a thousand sessions in one pass spread as if they
- * had come one after the other. Made anew for each pass; costs O(instances) once and O(instances) per session.
+ * group's pool; among equals to the one with the most of these, and then to the next in turn. It counts what the pass
+ * itself gives and takes, so a thousand sessions in one pass spread as if they had come one after the other. A pool is of
+ * one group, so no group can take another's addresses, and the order costs nobody a place. Made anew for each pass; costs
+ * O(instances) once and O(instances) per session.
  */
 export class Placement {
   readonly #model: Model;
@@ -50,25 +64,20 @@ export class Placement {
     this.#isOpen = isOpen;
   }
 
-  /**
-   * A place for a session of the group, which is taken by this call; or why there is none. `left`: the place it is leaving
-   * and has an address in. When there is no other, and nothing speaks against that any more, it goes back there.
-   */
-  take(group: string, isExcluded: (instance: string) => boolean, left?: Place | null): Place | FailureCode {
-    const service = this.#model.serviceOf.get(group);
+  /** A place for a session, which is taken by this call; or why there is none. */
+  take(seeker: Seeker): Place | FailureCode {
+    const service = this.#model.serviceOf.get(seeker.group);
     if (service === undefined) return "placement.no-connector";
     const { pool } = service.pool;
-    const { shares, isOneCarrying } = this.#group(service.connector);
-    const ofPool = shares.get(pool);
-    if (ofPool === undefined) return "placement.no-instance";
-    const other = this.#choose(ofPool, isOneCarrying, isExcluded);
-    const back = ofPool.find(
-      ({ of }) => of.id === left?.instance && pool === left.pool && !isExcluded(of.id),
-    );
-    const chosen = other ?? back;
+    const { shares, carrier } = this.#group(service.connector);
+    const isOnlyOne = carrier !== undefined && (carrier === null || seeker.off !== carrier);
+    const all = shares.get(pool) ?? [];
+    const ofPool = isOnlyOne ? all.filter(({ of }) => of.id === carrier) : all;
+    if (ofPool.length === 0) return "placement.no-instance";
+    const chosen = this.#choose(ofPool, seeker);
     if (chosen === undefined) return "placement.no-address";
     chosen.of.load += 1;
-    if (chosen === other) chosen.free -= 1;
+    chosen.free -= 1;
     this.#turn += 1;
     return { instance: chosen.of.id, pool };
   }
@@ -83,19 +92,38 @@ export class Placement {
     if (share !== undefined) share.free += 1;
   }
 
-  #choose(
-    shares: readonly Share[],
-    isOneCarrying: boolean,
-    isExcluded: (instance: string) => boolean,
-  ): Share | undefined {
+  /**
+   * Groups in the order in which their sessions are best placed: those with the fewest instances to go to first, so that the
+   * others fill what is low then. Otherwise a group that may go anywhere would load the one instance another needs.
+   */
+  inOrder(groups: Iterable<string>): string[] {
+    const open = new Map([...groups].map((group) => [group, this.#openTo(group)]));
+    return [...open].toSorted(([, a], [, b]) => a - b).map(([group]) => group);
+  }
+
+  #openTo(group: string): number {
+    const service = this.#model.serviceOf.get(group);
+    if (service === undefined) return 0;
+    const shares = this.#group(service.connector).shares.get(service.pool.pool) ?? [];
+    return shares.filter(({ free }) => free > 0).length;
+  }
+
+  #choose(shares: readonly Share[], { off, home, isRefusedBy }: Seeker): Share | undefined {
     let best: Share | undefined;
     for (let i = 0; i < shares.length; i++) {
-      // In active-standby the one that carries goes on carrying, in stable order; else the next in turn.
-      const share = shares[isOneCarrying ? i : (i + this.#turn) % shares.length];
-      if (share === undefined || share.free <= 0) continue;
+      const share = shares[(i + this.#turn) % shares.length];
+      if (share === undefined || share.of.id === off) continue;
       const { id, load } = share.of;
-      const isBetter = best === undefined || (isOneCarrying ? load > best.of.load : load < best.of.load);
-      if (isBetter && !isExcluded(id)) best = share;
+      const isHome = id === home;
+      if (share.free <= 0 && !isHome) continue;
+      const isBetter =
+        isHome ||
+        best === undefined ||
+        load < best.of.load ||
+        (load === best.of.load && share.free > best.free);
+      if (!isBetter || isRefusedBy?.(id)) continue;
+      best = share;
+      if (isHome) return best;
     }
     return best;
   }
@@ -116,7 +144,8 @@ export class Placement {
         }
       }
       const isOneCarrying = this.#model.connectors.get(connector)?.mode === "active-standby";
-      group = { isOneCarrying, candidates, shares };
+      const carrier = isOneCarrying ? (this.#model.carriers.get(connector)?.instance ?? null) : undefined;
+      group = { carrier, candidates, shares };
       this.#groups.set(connector, group);
     }
     return group;

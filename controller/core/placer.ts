@@ -4,10 +4,10 @@ import { type Believed, believe, type ForeignGrant } from "./believed.ts";
 import type { Fleet } from "./fleet.ts";
 import { Handovers } from "./handovers.ts";
 import type { Judge } from "./judge.ts";
-import { reasonOf } from "./judgement.ts";
 import type { Model } from "./model.ts";
-import { auditOfMoves, type Move } from "./moves.ts";
-import { Placement } from "./placement.ts";
+import { auditOfMoves, type Move, moveOf, remembering } from "./moves.ts";
+import { Outcomes } from "./outcomes.ts";
+import { Placement, type Seeker } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
 import { type AuditDraft, type Change, put, remove, type SessionRow } from "./rows.ts";
 import { nextSession } from "./session-next.ts";
@@ -18,7 +18,6 @@ export interface Pass {
   readonly changes: readonly Change[];
   readonly audit: readonly AuditDraft[];
   readonly devices: ReadonlySet<string>;
-  readonly outcomes: ReadonlyMap<string, SessionOutcome>;
   readonly placed: number;
   readonly moves: readonly Move[];
   readonly foreign: readonly ForeignGrant[];
@@ -36,12 +35,11 @@ export class Placer {
   readonly #settings: CoreSettings;
   /** Devices whose session must be looked at. BOUNDED: devices. */
   #devices = new Set<string>();
-  /** What instances said about sessions and is not stored yet; the last word counts. BOUNDED: sessions. */
-  #outcomes = new Map<string, SessionOutcome>();
+  readonly #outcomes = new Outcomes();
   /** Devices that wait for a place, or for a better one. BOUNDED: devices. */
   readonly #waiting = new Set<string>();
   readonly #refusals: Refusals;
-  readonly #handovers = new Handovers();
+  readonly #handovers: Handovers;
   #wakeAtMs: number | undefined;
   #notBeforeMs = 0;
   #turn = 0;
@@ -58,9 +56,10 @@ export class Placer {
     this.#refusals = new Refusals(fleet);
     this.#newId = newId;
     this.#settings = settings;
+    this.#handovers = new Handovers(settings);
     for (const session of model.sessions.values()) {
       if (session.place.is === "waiting") this.#waiting.add(session.device);
-      this.#handovers.follow(session, now, settings.drainDeadlineMs);
+      this.#handovers.found(session, now);
     }
   }
 
@@ -80,20 +79,29 @@ export class Placer {
   }
 
   heard(session: SessionRow, outcome: SessionOutcome): void {
-    if (session.epoch !== outcome.epoch) this.#handovers.ended(session, outcome.epoch);
-    else this.#outcomes.set(session.id, outcome);
+    if (session.leaving?.epoch !== outcome.epoch) this.#outcomes.hear(session.id, outcome);
+    else if (outcome.outcome !== "granted") this.#handovers.ended(session, outcome.epoch);
+    else return;
     this.#devices.add(session.device);
+  }
+
+  /** The instance says what is stored already: news only where it said something else before. */
+  heardAgain(session: SessionRow, outcome: SessionOutcome): void {
+    if (this.#outcomes.isOpen(session.id)) this.heard(session, outcome);
   }
 
   /** A session's row was stored. */
   stored(session: SessionRow, now: Instant): void {
-    this.#handovers.follow(session, now, this.#settings.drainDeadlineMs);
-    const { place } = session;
-    if (place.is !== "attached") return;
-    // Granted where it should not stay, or will not when its device has been silent for long enough; or done leaving one
-    // place while the next is to be left.
-    const isServing = this.#judge.verdictOf(place.instance).is === "serving";
-    if (!isServing || this.#judge.fateOf(session, now) !== "stay") this.look(session.device);
+    this.#handovers.follow(session, now);
+    // What was said while the row was on its way to the disk may be about the place that it leaves since.
+    const said = this.#outcomes.of(session.id);
+    if (said !== undefined && said.epoch === session.leaving?.epoch) {
+      this.#outcomes.forget(session.id);
+      this.heard(session, said);
+    }
+    // Granted where it should not stay, or done leaving one place while the next is to be left.
+    if (session.place.is === "attached" && this.#judge.fateOf(session, now) !== "stay")
+      this.look(session.device);
   }
 
   /** Something changed that may let waiting devices be placed. Many changes in a row cost one pass. */
@@ -104,7 +112,7 @@ export class Placer {
   /** Whether there is something to decide now. */
   isDue(now: Instant): boolean {
     for (const device of this.#judge.lone.take(now)) this.#devices.add(device);
-    for (const device of this.#handovers.take(now)) this.#devices.add(device);
+    for (const device of this.#handovers.take(now, (id) => this.#isPlaceLost(id))) this.#devices.add(device);
     if (now.monotonicMs < this.#notBeforeMs) return false;
     if (this.#wakeAtMs !== undefined && now.monotonicMs >= this.#wakeAtMs) {
       for (const device of this.#waiting) this.#devices.add(device);
@@ -120,44 +128,44 @@ export class Placer {
 
   pass(now: Instant): Pass {
     const devices = this.#devices;
-    const outcomes = this.#outcomes;
+    const outcomes = this.#outcomes.take();
     this.#devices = new Set();
-    this.#outcomes = new Map();
-    const isOpen = (instance: string) => this.#judge.verdictOf(instance).is === "serving";
+    const verdictOf = (instance: string) => this.#judge.verdictOf(instance);
+    const isOpen = (instance: string) => verdictOf(instance).is === "serving";
     const placement = new Placement(this.#model, this.#fleet, this.#turn, isOpen);
     const believed = believe({ devices, outcomes }, this.#model, this.#refusals, now.monotonicMs);
     const changes: Change[] = [];
     const moves: Move[] = [];
     let placed = 0;
     const isSettled = this.#judge.settling.isOver(now);
-    for (const id of devices) {
+    for (const id of this.#inOrder(devices, placement)) {
       const session = this.#model.sessionByDevice.get(id);
       const next = this.#next(id, session, { placement, believed, isSettled, now });
       if (next === session) continue;
       if (next?.place.is === "placed") placed += 1;
-      const move = session && next && this.#moveOf(session, next, believed, now);
+      const outcome = session && believed.outcomes.get(session.id);
+      const why = { outcome, verdictOf, device: this.#fleet.device(id), model: this.#model };
+      const move = session && next && moveOf(session, next, why);
       if (move !== undefined) moves.push(move);
-      if (next !== undefined) changes.push(put("session", next));
+      if (next !== undefined) changes.push(put("session", session ? remembering(session, next, move) : next));
       else if (session !== undefined) changes.push(remove("session", session.id));
     }
     this.#turn += placed;
     this.#sleep(isSettled, now);
     const audit = auditOfMoves(moves, this.#model, now.wallMs);
-    return { changes, audit, devices, outcomes, placed, moves, foreign: believed.foreign };
+    return { changes, audit, devices, placed, moves, foreign: believed.foreign };
   }
 
   /** The pass could not be stored: nothing of it happened, and it is tried again. */
   giveBack(pass: Pass, now: Instant): void {
     for (const device of pass.devices) this.#devices.add(device);
-    for (const [session, outcome] of pass.outcomes) {
-      if (!this.#outcomes.has(session)) this.#outcomes.set(session, outcome);
-    }
+    this.#outcomes.giveBack();
     this.#notBeforeMs = now.monotonicMs + this.#settings.retryStoreMs;
   }
 
   forget(session: string, device: string): void {
     this.#refusals.forget(session);
-    this.#outcomes.delete(session);
+    this.#outcomes.forget(session);
     this.#handovers.forget(device);
     if (!this.#model.devices.has(device)) this.#waiting.delete(device);
   }
@@ -175,10 +183,12 @@ export class Placer {
     const facts = this.#fleet.device(id);
     const fate = session === undefined ? "stay" : this.#judge.fateOf(session, now);
     const here = session && this.#withoutLeft(session);
-    const isExcluded = (instance: string) => {
-      if (session === undefined) return false;
-      const isHere = session.place.is !== "waiting" && session.place.instance === instance;
-      return (isHere && fate !== "stay") || this.#refusals.isExcluded(session.id, instance, now.monotonicMs);
+    const { group } = device;
+    const seeker: Seeker = {
+      group,
+      off: session?.place.is === "waiting" || fate === "stay" ? undefined : session?.place.instance,
+      isRefusedBy: (instance) =>
+        session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs),
     };
     const next = nextSession(here, session && believed.outcomes.get(session.id), facts, {
       isSettled,
@@ -186,11 +196,37 @@ export class Placer {
       leaveByMs: now.wallMs + this.#settings.drainDeadlineMs,
       newId: this.#newId,
       device: id,
-      take: () => placement.take(device.group, isExcluded, here?.leaving),
+      take: () => {
+        const taken = placement.take(seeker);
+        const left = here?.leaving?.instance;
+        // Its address where it still is is its own, also when there is no free one.
+        return typeof taken === "string" && left !== undefined
+          ? placement.take({ ...seeker, home: left })
+          : taken;
+      },
+      takeHome: () => placement.take({ group, home: this.#homeOf(id, group) }),
       leave: (instance, inFlight) => placement.leave(instance, inFlight),
     });
     this.#note(id, next, now);
     return next;
+  }
+
+  #homeOf(device: string, group: string): string | undefined {
+    const pool = this.#model.serviceOf.get(group)?.pool.pool;
+    return pool === undefined ? undefined : this.#fleet.resting.homeOf(device, pool);
+  }
+
+  /** The devices of a pass, so that the sessions of a group that has few instances to go to are placed first. */
+  #inOrder(devices: ReadonlySet<string>, placement: Placement): Iterable<string> {
+    const byGroup = new Map<string, string[]>();
+    for (const id of devices) {
+      const group = this.#model.devices.get(id)?.group ?? "";
+      const others = byGroup.get(group);
+      if (others === undefined) byGroup.set(group, [id]);
+      else others.push(id);
+    }
+    if (byGroup.size < 2) return devices;
+    return placement.inOrder(byGroup.keys()).flatMap((group) => byGroup.get(group) ?? []);
   }
 
   /** The session without the place it leaves, if that is over. */
@@ -202,19 +238,9 @@ export class Placer {
     return isOver ? { ...session, leaving: null } : session;
   }
 
-  #moveOf(
-    before: SessionRow,
-    { place, epoch }: SessionRow,
-    believed: Believed,
-    now: Instant,
-  ): Move | undefined {
-    const from = before.place;
-    if (from.is === "waiting" || place.is !== "placed" || epoch === before.epoch) return undefined;
-    const outcome = believed.outcomes.get(before.id)?.outcome;
-    const isEvidence = outcome === undefined || outcome === "granted";
-    if (!isEvidence || this.#judge.fateOf(before, now) === "stay") return undefined;
-    const reason = reasonOf(this.#judge.verdictOf(from.instance));
-    return { device: before.device, from: from.instance, to: place.instance, reason };
+  #isPlaceLost(device: string): boolean {
+    const place = this.#model.sessionByDevice.get(device)?.place;
+    return place?.is === "attached" && this.#judge.verdictOf(place.instance).is === "gone";
   }
 
   #note(device: string, next: SessionRow | undefined, now: Instant): void {
@@ -227,13 +253,13 @@ export class Placer {
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
-  /** It should be elsewhere and cannot, or will have to be when its device has been silent for long enough. */
+  /** It should be elsewhere and cannot, or will have to be when its device is heard. */
   #isUneasy(session: SessionRow, now: Instant): boolean {
     const { place } = session;
     if (place.is === "waiting" || this.#judge.verdictOf(place.instance).is === "serving")
-      return this.#judge.fateOf(session, now) !== "stay";
+      return this.#judge.fateOf(session, now) !== "stay" || this.#judge.lone.isLasting(session.device);
     if (this.#judge.fateOf(session, now) !== "stay") return session.leaving === null;
-    return this.#judge.testimonyOf(session, now) === "fresh";
+    return this.#judge.testimonyOf(session, now) === "unheard";
   }
 
   #sleep(isSettled: boolean, now: Instant): void {

@@ -36,6 +36,7 @@ export function publish(change: Change, model: Model, peers: Peers): void {
     case "group":
     case "otp":
     case "deviceCode":
+    case "carrier":
     case "token":
     case "counter":
       model.apply(change);

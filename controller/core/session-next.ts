@@ -15,12 +15,14 @@ export interface PassContext {
   readonly leaveByMs: number;
   readonly newId: () => string;
   readonly take: () => Place | FailureCode;
+  /** The same for who comes back: where its address rests for it, if that is good. */
+  readonly takeHome: () => Place | FailureCode;
   readonly leave: (instance: string, inFlightPool: string | undefined) => void;
 }
 
 /**
- * A device that claims a higher epoch than this is lying: at a thousand moves a second it would take decades to get
- * there. Above it there is room for every move that is still to come.
+ * Whoever claims a higher epoch than this is lying: at a thousand moves a second it would take decades to get there.
+ * Above it there is room for every move that is still to come.
  */
 const claimedEpochMax = 2 ** 40;
 
@@ -43,7 +45,13 @@ export function nextSession(
   if (session === undefined) {
     const isWanted = wants === "attached" && device?.link !== undefined && pass.isSettled;
     if (!isWanted) return undefined;
-    return { id: pass.newId(), device: pass.device, epoch: 1, place: placeOf(pass.take()), leaving: null };
+    return {
+      id: pass.newId(),
+      device: pass.device,
+      epoch: 1,
+      place: placeOf(pass.takeHome()),
+      leaving: null,
+    };
   }
   switch (session.place.is) {
     case "waiting":
@@ -74,11 +82,11 @@ function afterPlaced(
   device: DeviceFacts | undefined,
   pass: PassContext,
 ): SessionRow | undefined {
-  const held = device?.held;
-  if (held?.session === session.id && held.epoch > session.epoch && held.epoch < claimedEpochMax) {
-    // The device was told of an epoch that this database has forgotten: only a higher one will be believed.
+  const claimed = claimedEpoch(session, outcome, device);
+  if (claimed > session.epoch && claimed < claimedEpochMax) {
+    // Device or instance were told of an epoch that this database has forgotten: only a higher one will be believed.
     const { instance, pool } = place;
-    return at(session, held.epoch + 1, { is: "placed", instance, pool });
+    return at(session, claimed + 1, { is: "placed", instance, pool });
   }
   if (outcome === undefined || outcome.epoch !== session.epoch) return afterEvidence(session, place, pass);
   switch (outcome.outcome) {
@@ -100,6 +108,16 @@ function afterPlaced(
   }
 }
 
+/** The highest epoch that those who serve and use the session speak of. */
+function claimedEpoch(
+  { id }: SessionRow,
+  outcome: SessionOutcome | undefined,
+  device: DeviceFacts | undefined,
+): number {
+  const held = device?.held?.session === id ? device.held.epoch : 0;
+  return Math.max(held, outcome?.epoch ?? 0);
+}
+
 /** Moved because of what is known of its instance. Without another place it stays: a bad place may become good again. */
 function afterEvidence(
   session: SessionRow,
@@ -116,11 +134,6 @@ function afterEvidence(
   return pass.fate === "overlap" && place.is === "attached"
     ? { ...next, leaving: leavingOf(place, session.epoch) }
     : next;
-}
-
-/** Whether nobody needs the place that is left: a device says that it holds the new one when its packets take it. */
-export function isHandedOver({ id, epoch, place }: SessionRow, device: DeviceFacts | undefined): boolean {
-  return place.is === "attached" && device?.held?.session === id && device.held.epoch === epoch;
 }
 
 function at(session: SessionRow, epoch: number, place: SessionPlace): SessionRow {

@@ -16,6 +16,19 @@ import { ConnectorInput, GroupPool } from "./admin.ts";
 
 /** What an administrator sees. Derived from facts at the moment of asking; secrets are in none of them. */
 
+/** Sessions without a place: their devices want one and are tried again. */
+export const WaitingView = z.object({ group: Name, code: Code, sessions: z.int().positive() });
+export type WaitingView = z.infer<typeof WaitingView>;
+
+/** takeover: the one before could not go on. failover: an administrator asked for it. */
+export const CarrierView = z.object({
+  instance: Name,
+  sinceMs: EpochMs,
+  why: z.enum(["first", "takeover", "failover"]),
+  /** Sessions that are on the other one all the same: not over yet, or with a path that works there. */
+  sessionsElsewhere: z.int().nonnegative(),
+});
+
 export const ConnectorView = ConnectorInput.extend({
   resources: z.array(ResourceSpec),
   groups: z.array(GroupPool),
@@ -25,6 +38,9 @@ export const ConnectorView = ConnectorInput.extend({
   activeInstances: z.int().nonnegative(),
   instancesMax: z.int().positive(),
   sessions: z.int().nonnegative(),
+  /** In active-standby, the instance that carries; null: none yet, or another mode. */
+  carrier: CarrierView.nullable(),
+  waiting: z.array(WaitingView),
   createdAtMs: EpochMs,
 });
 export type ConnectorView = z.infer<typeof ConnectorView>;
@@ -74,7 +90,7 @@ export type InstancePoolView = z.infer<typeof InstancePoolView>;
  */
 export const JudgementView = z.object({
   is: z.enum(["serving", "leaving", "gone"]),
-  why: z.enum(["administrator", "instance", "goodbye", "link-lost", "devices"]).nullable(),
+  why: z.enum(["administrator", "instance", "failover", "goodbye", "link-lost", "devices"]).nullable(),
   /** null while it serves. */
   sinceMs: EpochMs.nullable(),
   /** Devices on a link, by what they say of their path to it. */
@@ -124,6 +140,8 @@ export const InstanceView = z.object({
   /** Sessions the controller has placed here. */
   sessions: z.int().nonnegative(),
   judgement: JudgementView,
+  /** In active-standby; null in other modes. */
+  role: z.enum(["carrier", "standby"]).nullable(),
   conditions: z.array(Condition),
 });
 export type InstanceView = z.infer<typeof InstanceView>;
@@ -224,6 +242,11 @@ export interface Page {
   readonly limit?: number | undefined;
 }
 
+export interface SessionFilter {
+  readonly instance?: string | undefined;
+  readonly state?: SessionState | undefined;
+}
+
 export const pageLimits = { byDefault: 100, max: 1000 } as const;
 
 /** Everything that can be read. Lists of devices and sessions come in pages; all others are short. */
@@ -237,7 +260,7 @@ export interface ControllerViews {
   deviceCodes(): DeviceCodeView[];
   devices(page?: Page): DeviceView[];
   device(id: string): DeviceView | undefined;
-  sessions(filter?: { readonly instance?: string | undefined }, page?: Page): SessionView[];
+  sessions(filter?: SessionFilter, page?: Page): SessionView[];
   session(id: string): SessionView | undefined;
   tokens(): TokenView[];
 }

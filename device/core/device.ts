@@ -15,13 +15,11 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import { Admission } from "./admission.ts";
 import { type Attached, decide, type Wants } from "./attachment.ts";
 import type { DeviceEffect, DeviceEvent, DeviceInput } from "./effects.ts";
-import { observedSource, type PathVerdict } from "./observed.ts";
+import { type Host, observedSource, type PathVerdict } from "./observed.ts";
 import type { Hold, SavedState } from "./saved.ts";
 
-export interface DeviceSettings {
+export interface DeviceSettings extends Host {
   readonly link: LinkSettings;
-  readonly hostOs: string;
-  readonly version: string;
   readonly wants: Wants;
   readonly code: Secret | undefined;
   readonly saved: SavedState;

@@ -14,6 +14,13 @@ export interface PathVerdict {
   readonly sinceMs: number;
 }
 
+export interface Host {
+  readonly hostOs: string;
+  readonly version: string;
+  /** There is a tunnel, and a probe that says whether it works. */
+  readonly probes: boolean;
+}
+
 /** What the device holds and uses, at the moment of asking. */
 export interface Observed {
   readonly hold: Hold;
@@ -24,10 +31,7 @@ export interface Observed {
 }
 
 /** What the controller is told: what the device is and wants, the attachment it holds, and whether its path works. */
-export function observedSource(
-  host: { readonly hostOs: string; readonly version: string },
-  now: () => Observed,
-): StateSource {
+export function observedSource(host: Host, now: () => Observed): StateSource {
   return {
     keys: () => ["device", "held", "path"],
     get(key) {
@@ -39,8 +43,8 @@ export function observedSource(
   };
 }
 
-function deviceEntry(host: { hostOs: string; version: string }, wants: Wants): Value<"device"> {
-  return { wants, hostOs: host.hostOs, version: host.version };
+function deviceEntry({ hostOs, version, probes }: Host, wants: Wants): Value<"device"> {
+  return { wants, hostOs, version, probes };
 }
 
 /**

@@ -19,6 +19,16 @@ export interface Instance {
   interfaces: readonly [NetworkInterface, ...NetworkInterface[]];
   securityGroups: readonly SecurityGroup[];
   userData?: string;
+  /** The instance profile's role, where there is one. */
+  role?: InstanceRole;
+}
+
+/** A role with the temporary credentials that the metadata service gives out; here they do not change. */
+export interface InstanceRole {
+  name: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken: string;
 }
 
 export interface NetworkInterface {

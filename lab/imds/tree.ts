@@ -1,7 +1,7 @@
 // The metadata as the tree of directories and keys that a path walks through.
 import type { Faults } from "./faults.ts";
 import type { SignedIdentity } from "./identity.ts";
-import type { Instance, NetworkInterface } from "./instance.ts";
+import type { Instance, InstanceRole, NetworkInterface } from "./instance.ts";
 import type { Prefixes } from "./prefixes.ts";
 import type { SpotAction, View } from "./world.ts";
 
@@ -59,6 +59,7 @@ function metaData(view: View, faults: Faults, nowMs: number): Directory {
       }),
     }),
     hostname: leaf(hostname(instance)),
+    iam: instance.role === undefined ? undefined : iamDirectory(instance.role, nowMs),
     "instance-id": leaf(instance.instanceId),
     "instance-life-cycle": leaf(instance.lifeCycle, "2019-10-01"),
     "instance-type": leaf(instance.instanceType),
@@ -88,6 +89,27 @@ function spotDirectory({ action, atMs }: SpotAction): Directory {
 function rebalanceLeaf(noticeMs: number): Leaf {
   return leaf(JSON.stringify({ noticeTime: isoSeconds(noticeMs) }), "2020-10-27");
 }
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-metadata-security-credentials.html */
+function iamDirectory(
+  { name, accessKeyId, secretAccessKey, sessionToken }: InstanceRole,
+  nowMs: number,
+): Directory {
+  const credentials = {
+    Code: "Success",
+    LastUpdated: isoSeconds(nowMs),
+    Type: "AWS-HMAC",
+    AccessKeyId: accessKeyId,
+    SecretAccessKey: secretAccessKey,
+    Token: sessionToken,
+    Expiration: isoSeconds(nowMs + credentialsForMs),
+  };
+  return directory({
+    "security-credentials": directory({ [name]: leaf(JSON.stringify(credentials, null, 2)) }),
+  });
+}
+
+const credentialsForMs = 6 * 3_600_000;
 
 function macDirectory(
   iface: NetworkInterface,

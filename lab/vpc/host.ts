@@ -1,9 +1,10 @@
+import { readFileSync } from "node:fs";
 import { commandRunner, type Run } from "../../protocol/node/command.ts";
 import type { Addresses } from "./addresses.ts";
-import { insist } from "./commands.ts";
+import { insist, must } from "./commands.ts";
 import { enterCommand } from "./enter.ts";
 import type { Answer, Question } from "./questions.ts";
-import type { Router } from "./router.ts";
+import type { Router, Way } from "./router.ts";
 import { type Door, openDoor, programFile } from "./sockets.ts";
 
 export interface HostOptions {
@@ -61,16 +62,32 @@ export class Host implements AsyncDisposable {
     return door.port;
   }
 
-  /** Cuts its cable: no packet passes, and nobody is told. The interface stays up. */
-  async unplug(): Promise<void> {
-    await this.#router.unplug(this.#link, true);
+  /** Cuts its cable, one way or both: no packet passes, and nobody is told. The interface stays up. */
+  async unplug(...ways: readonly Way[]): Promise<void> {
+    await this.#router.cut(this.#link, ways.length === 0 ? ["from", "to"] : ways);
   }
 
   async plug(): Promise<void> {
-    await this.#router.unplug(this.#link, false);
+    await this.#router.cut(this.#link, []);
+  }
+
+  /** The processes that run on it; only those of a program when one is named. */
+  async pids(program?: string): Promise<number[]> {
+    const listed = await must(["ip", "netns", "pids", this.namespace]);
+    const pids = listed.split("\n").filter(Boolean).map(Number);
+    return program === undefined ? pids : pids.filter((pid) => programOf(pid) === program);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#doors.map((door) => door.close()));
+  }
+}
+
+/** Undefined when it has ended. */
+function programOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return undefined;
   }
 }

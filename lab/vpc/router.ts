@@ -24,6 +24,11 @@ export interface RouterEnd {
   readonly cidrs: readonly string[];
 }
 
+/** Of a cable, as its host sees it: what it sends, what is sent to it. */
+export type Way = "from" | "to";
+
+const cuts = { from: "cut_from", to: "cut_to" } as const satisfies Record<Way, string>;
+
 /** A namespace that forwards, and that knows which link may send from which address. */
 export class Router {
   readonly namespace: string;
@@ -90,9 +95,15 @@ export class Router {
     ]);
   }
 
-  /** Cuts the cable, or mends it: nothing passes either way, and nobody is told. */
-  async unplug(link: string, isUnplugged: boolean): Promise<void> {
-    await nft(this.namespace, `${isUnplugged ? "add" : "delete"} element inet router unplugged { ${link} }`);
+  /** Cuts the cable: what goes these ways is lost, and nobody is told. Without a way it is whole. */
+  async cut(link: string, ways: readonly Way[]): Promise<void> {
+    const all = Object.entries(cuts).flatMap(([way, set]) => {
+      // Added before it is deleted, because deleting what is not there fails.
+      const add = `add element inet router ${set} { ${link} }`;
+      const isCut = ways.some((cutWay) => cutWay === way);
+      return isCut ? [add] : [add, `delete element inet router ${set} { ${link} }`];
+    });
+    await nft(this.namespace, all.join("; "));
   }
 
   /** How many packets came from an address that was not their link's. */

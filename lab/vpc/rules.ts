@@ -1,11 +1,12 @@
 // The nftables rules of the two routers, as text. Their sets and maps are filled as hosts and prefixes come and go.
 import { metadataIpv4, metadataIpv6, wireguardPort } from "./addresses.ts";
 
-/** What a link may send from, and which links are cut. */
+/** What a link may send from, and of which links nothing arrives at the router, or nothing leaves it. */
 const sets = `
   set sources4 { type ifname . ipv4_addr; flags interval; }
   set sources6 { type ifname . ipv6_addr; flags interval; }
-  set unplugged { type ifname; }
+  set cut_from { type ifname; }
+  set cut_to { type ifname; }
   counter refused_sources { }`;
 
 /** Neighbour discovery and what else stays on the link: never forwarded, whatever its source. */
@@ -33,7 +34,7 @@ export function vpcRules(hopLimit: number): string {
 
   chain arrive {
     type filter hook prerouting priority raw; policy drop;
-    iifname @unplugged drop
+    iifname @cut_from drop
     ip daddr != ${metadataIpv4} notrack
     ip6 daddr != ${metadataIpv6} notrack
     iifname "internet" goto from_internet${sourceCheck}
@@ -68,7 +69,7 @@ export function vpcRules(hopLimit: number): string {
   }
   chain leave {
     type filter hook postrouting priority srcnat + 50; policy accept;
-    oifname @unplugged drop
+    oifname @cut_to drop
     ct original ip daddr ${metadataIpv4} ip ttl set ${hopLimit}
     ct original ip6 daddr ${metadataIpv6} ip6 hoplimit set ${hopLimit}
     oifname "internet" ip saddr set ip saddr map @public_of accept
@@ -82,7 +83,7 @@ export const internetRules = `table inet router {${sets}
 
   chain arrive {
     type filter hook prerouting priority raw; policy drop;
-    iifname @unplugged drop
+    iifname @cut_from drop
     iifname "vpc" accept${sourceCheck}
   }
   chain to_router {
@@ -96,6 +97,6 @@ export const internetRules = `table inet router {${sets}
   }
   chain leave {
     type filter hook postrouting priority filter; policy accept;
-    oifname @unplugged drop
+    oifname @cut_to drop
   }
 }`;

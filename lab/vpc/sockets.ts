@@ -13,7 +13,7 @@ export interface Door {
 }
 
 /** The path of a program that runs on hosts. */
-export function programFile(name: "ask" | "caller" | "door" | "echo" | "listen" | "web"): string {
+export function programFile(name: "ask" | "caller" | "door" | "echo" | "listen" | "request" | "web"): string {
   return join(import.meta.dirname, "programs", `${name}.ts`);
 }
 

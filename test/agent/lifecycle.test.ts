@@ -269,6 +269,38 @@ describe("leaving", () => {
     expect(world.isLinked).toBe(false);
   });
 
+  test("by a person and AWS together: each end stands by itself, and the earlier one counts", () => {
+    const minutes = 60_000;
+    const both = () => {
+      const world = serving().run({ kind: "leave", forMs: 10 * minutes });
+      world.notices = spotIn(world, 2 * minutes);
+      return world.pass(20_000);
+    };
+    const again = both().run({ kind: "leave", forMs: 10 * minutes });
+    again.pass(90_000);
+    expect(goodbyes(again)).toEqual([]);
+    again.pass(10_000);
+    expect(goodbyes(again), "asked twice, and AWS takes it all the same").toHaveLength(1);
+    const takenBack = both();
+    takenBack.notices = noNotice;
+    takenBack.pass(5 * minutes);
+    expect(goodbyes(takenBack), "nobody takes it, and the person gave it longer").toEqual([]);
+    takenBack.pass(5 * minutes);
+    expect(goodbyes(takenBack)).toEqual([{ type: "goodbye", reason: "shutdown" }]);
+  });
+
+  test("asked of an agent that has started again and not heard from AWS yet", () => {
+    const world = serving();
+    const spot = spotIn(world, 120_000);
+    world.notices = spot;
+    world.pass(5_000);
+    world.notices = { spot: unreadable, rebalance: unreadable, autoscaling: unreadable };
+    world.restart().run({ kind: "start" }, { kind: "leave", forMs: 600_000 });
+    world.notices = spot;
+    world.pass(120_000);
+    expect(goodbyes(world)).toHaveLength(1);
+  });
+
   test("hand-made resume does not undo it", () => {
     const world = serving().run({ kind: "leave", forMs: 60_000 });
     world.run({ kind: "hold", reason: "cli", isOn: false });

@@ -47,7 +47,7 @@ function placing(count: number, size: Size): readonly [number, readonly number[]
     loads = new Map();
     return timed(() => {
       for (let i = 0; i < count; i++) {
-        const place = placement.take("staff", () => false);
+        const place = placement.take({ group: "staff" });
         if (typeof place !== "string") loads.set(place.instance, (loads.get(place.instance) ?? 0) + 1);
       }
     });

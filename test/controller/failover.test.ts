@@ -1,51 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { CoreSettings } from "../../controller/core/settings.ts";
 import { FakeDevice } from "./fakes.ts";
+import { cut, group, type Instance, movesOf, on, placesOf, says, takes, two } from "./group.ts";
 import { Harness } from "./harness.ts";
 import { activeInstance, attachedDevice, helloDevice, withConnector } from "./peers.ts";
-
-type Instance = ReturnType<typeof activeInstance>;
-type Device = ReturnType<typeof attachedDevice>;
-
-/** So many instances with so many devices, all attached, held and with a path that works. */
-function group(instances: number, devices: number, settings: Partial<CoreSettings> = {}, free = 16) {
-  // Nobody pings here.
-  const patient = { heartbeatMs: { agent: 60_000, device: 60_000 }, silentHeartbeats: 10 };
-  const h = new Harness({ ...patient, ...settings });
-  withConnector(h);
-  const all = Array.from({ length: instances }, () => activeInstance(h, free));
-  const users = Array.from({ length: devices }, (_, i) => attachedDevice(h, `u${i}`));
-  for (const user of users) takes(user, "alive");
-  return { h, all, users };
-}
-
-/** The device holds what it was told, and says how that works. */
-function takes({ device }: Device, verdict?: "alive" | "dead"): void {
-  const { attachment } = device;
-  if (attachment?.state !== "attached") throw new Error("nothing to hold");
-  const { session, epoch, instance, ipv4 } = attachment;
-  const path = verdict === undefined ? {} : { path: { session, epoch, instance, verdict, sinceMs: 1 } };
-  device.report({ held: { session, epoch, instance, ipv4 }, ...path });
-}
-
-const says = takes;
-const cut = (h: Harness, link: number) => {
-  h.onMessage.delete(link);
-  h.post({ kind: "disconnected", link });
-};
-const on = (h: Harness, { name }: Instance, users: readonly Device[]) =>
-  users.filter(({ id }) => h.views.device(id)?.session?.instance === name);
-const placesOf = (h: Harness, users: readonly Device[]) =>
-  users.map(({ id }) => {
-    const session = h.views.device(id)?.session;
-    return `${session?.instance} ${session?.epoch}`;
-  });
-const two = <T>(list: readonly T[]): [T, T] => {
-  const [a, b] = list;
-  if (a === undefined || b === undefined) throw new Error("two");
-  return [a, b];
-};
-const movesOf = (h: Harness) => h.store.audit.filter(({ action }) => action === "sessions.move");
 
 describe("a lost link", () => {
   test("moves nothing when the agent returns within the grace", () => {
@@ -101,6 +58,56 @@ describe("a lost link", () => {
     expect(first.agent.sessions, "it lets go of what it no longer has").toBe(0);
   });
 
+  test("moves nobody whose probe will speak: until it does, it may have a path that works", () => {
+    const { h, all, users } = group(2, 6);
+    const [first] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    user.device.wants("attached", true);
+    for (const { device } of users) device.report({ path: undefined });
+    h.pass(5_000);
+    cut(h, first.agent.link);
+    h.pass(60_000);
+    expect(on(h, first, users), "the others' silence will not end").toEqual([user]);
+    says(user, "dead");
+    expect(on(h, first, users)).toEqual([]);
+  });
+
+  test("moves a silent device only when it was heard of late: what it says may not arrive", () => {
+    const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
+    const [first] = two(all);
+    const there = on(h, first, users);
+    const [mute] = there;
+    if (mute === undefined) throw new Error("somebody is there");
+    for (const { device } of users) device.report({ path: undefined });
+    h.pass(40_000);
+    for (const { link } of users) if (link !== mute.link) h.say(link, { type: "ping", id: 1 });
+    cut(h, first.agent.link);
+    h.pass(10_000);
+    expect(on(h, first, users)).toEqual([mute]);
+    h.say(mute.link, { type: "ping", id: 2 });
+    h.pass(5_500);
+    expect(on(h, first, users)).toEqual([]);
+  });
+
+  test("and a dead word of a device that cannot be heard any more move nobody", () => {
+    const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
+    const [first, second] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    second.agent.become("Draining", {}, second.ec2);
+    h.pass(1_000);
+    says(user, "dead");
+    h.pass(40_000);
+    cut(h, first.agent.link);
+    second.agent.become("Active", {}, second.ec2);
+    h.pass(5_000);
+    expect(on(h, first, [user]), "it may have recovered long ago").toEqual([user]);
+    h.say(user.link, { type: "ping", id: 1 });
+    h.pass(5_500);
+    expect(on(h, first, [user])).toEqual([]);
+  });
+
   test("of a device's instance does not move the device while it is away, and does when it is back and says dead", () => {
     const { h, all, users } = group(2, 2);
     const [first] = two(all);
@@ -125,40 +132,6 @@ describe("a lost link", () => {
     says(user, "dead");
     expect(h.views.device(user.id)?.session).toMatchObject({ state: "attached", epoch: 2 });
     expect(h.views.instance(first.name)?.judgement).toMatchObject({ is: "gone", why: "devices", moved: 1 });
-  });
-});
-
-describe("a device that has just got its session", () => {
-  test("is not taken for a silent one before it can have said how its path is", () => {
-    const { h, all, users } = group(2, 4);
-    const [user] = users;
-    if (user === undefined) throw new Error("somebody is there");
-    // Its link is old, its session is not.
-    h.pass(10_000);
-    h.do({ command: "session.end", session: h.views.device(user.id)?.session?.id ?? "" });
-    h.pass(200);
-    const [before] = placesOf(h, [user]);
-    const its = all.find((one) => on(h, one, [user]).length > 0);
-    const other = its && on(h, its, users).find(({ id }) => id !== user.id);
-    if (its === undefined || other === undefined) throw new Error("two are there");
-    says(other, "dead");
-    cut(h, its.agent.link);
-    expect(h.views.instance(its.name)?.judgement).toMatchObject({ is: "gone", why: "devices" });
-    h.pass(2_500);
-    expect(placesOf(h, [user])).toEqual([before]);
-    says(user, "alive");
-    h.pass(60_000);
-    expect(placesOf(h, [user])).toEqual([before]);
-  });
-
-  test("is taken for one when it has said nothing for a while", () => {
-    const { h, all } = group(2, 4);
-    const late = attachedDevice(h, "late");
-    const its = all.find((one) => on(h, one, [late]).length > 0);
-    if (its === undefined) throw new Error("it is attached");
-    cut(h, its.agent.link);
-    h.pass(10_000);
-    expect(on(h, its, [late])).toEqual([]);
   });
 });
 
@@ -189,6 +162,7 @@ describe("devices that say dead", () => {
     h.pass(31_000);
     const more = [attachedDevice(h, "x"), attachedDevice(h, "y")];
     expect(on(h, first, more)).toHaveLength(2);
+    for (const user of more) takes(user, "alive");
     for (const user of more) says(user, "dead");
     expect(on(h, first, more)).toHaveLength(0);
     h.pass(59_000);
@@ -219,6 +193,26 @@ describe("devices that say dead", () => {
     h.pass(55_000);
     expect(epochOf()).toBe(3);
     h.pass(6_000);
+    expect(epochOf()).toBe(4);
+  });
+
+  test("and cannot be heard when their time has come are moved when they are heard again", () => {
+    const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
+    const [user] = on(h, two(all)[0], users);
+    if (user === undefined) throw new Error("somebody is there");
+    const epochOf = () => h.views.device(user.id)?.session?.epoch;
+    says(user, "dead");
+    h.pass(1_200);
+    says(user, "dead");
+    h.pass(25_000);
+    h.say(user.link, { type: "ping", id: 1 });
+    h.pass(5_500);
+    expect(epochOf()).toBe(3);
+    says(user, "dead");
+    h.pass(70_000);
+    expect(epochOf(), "its time came, and nothing was heard of it").toBe(3);
+    h.say(user.link, { type: "ping", id: 2 });
+    h.pass(5_500);
     expect(epochOf()).toBe(4);
   });
 
@@ -320,11 +314,16 @@ describe("a drain", () => {
     h.pass(1_500);
     expect(first.agent.sessions).toBe(0);
     const other = group(2, 2);
-    const [old] = two(other.all);
+    const [old, next] = two(other.all);
     other.h.do({ command: "instance.drain", instance: old.name });
     other.h.restart();
-    other.h.pass(31_000);
-    expect(other.h.store.saved().session.map(({ leaving }) => leaving)).toEqual([null, null]);
+    next.agent.on(next.ec2.hello(other.h));
+    next.agent.become("Active", {}, next.ec2);
+    other.h.pass(34_000);
+    const left = () => other.h.store.saved().session.filter(({ leaving }) => leaving !== null);
+    expect(left(), "who was not there yet to be told").toHaveLength(1);
+    other.h.pass(1_500);
+    expect(left()).toEqual([]);
   });
 
   test("leaves who finds no place where it is, visible, and goes on when an address frees", () => {

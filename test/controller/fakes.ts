@@ -159,7 +159,9 @@ export class FakeDevice extends Client {
     return this.desired.get("attachment") as Attachment | undefined;
   }
 
-  wants(what: "attached" | "detached"): void {
-    this.report({ device: { wants: what, hostOs: "Debian", version: "0.1.0" } });
+  /** `probes`: absent in a device that never speaks of paths. */
+  wants(what: "attached" | "detached", probes?: boolean): void {
+    const also = probes === undefined ? {} : { probes };
+    this.report({ device: { wants: what, hostOs: "Debian", version: "0.1.0", ...also } });
   }
 }

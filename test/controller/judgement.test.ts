@@ -9,16 +9,26 @@ import {
   type Testimony,
   type Verdict,
 } from "../../controller/core/judgement.ts";
+import type { Words } from "../../controller/core/tally.ts";
+import type { Said } from "../../controller/core/witnesses.ts";
 
 const settings = { witnessesMin: 2 };
 const up = { is: "up" } as const;
 const lost = { is: "lost", sinceMs: 10_000, graceMs: 3_000 } as const;
+/** So many devices, each of a user and a network of its own, that knew the path alive. */
+function said(dead: number, alive: number, change: Partial<Said> = {}): Said {
+  return { dead: words(dead), alive: words(alive), turned: words(dead), isNetworkWell: false, ...change };
+}
+
+function words(devices: number, users = devices, networks = users): Words {
+  return { devices, users, networks };
+}
+
 const well: Evidence = {
   link: up,
   isDrained: false,
   status: "Active",
-  alive: 0,
-  dead: 0,
+  said: said(0, 0),
   heldDownUntilMs: 0,
 };
 
@@ -51,16 +61,52 @@ describe("an instance", () => {
     ["that said goodbye is gone", { link: { is: "goodbye" } }, "gone: goodbye"],
     [
       "that said goodbye is gone whatever its devices say",
-      { link: { is: "goodbye" }, alive: 9 },
+      { link: { is: "goodbye" }, said: said(0, 9) },
       "gone: goodbye",
     ],
-    ["is not condemned by one device", { dead: 1 }, "serving"],
-    ["is condemned by two", { dead: 2 }, "gone: devices"],
-    ["is not condemned by a minority", { dead: 2, alive: 3 }, "serving"],
-    ["is condemned by half", { dead: 2, alive: 2 }, "gone: devices"],
-    ["is condemned also while it drains", { dead: 2, isDrained: true }, "gone: devices"],
-    ["without a link is condemned by one", { link: lost, dead: 1 }, "gone: devices"],
-    ["without a link is not condemned by one against two", { link: lost, dead: 1, alive: 2 }, "serving"],
+    ["is not condemned by one device", { said: said(1, 0) }, "serving"],
+    ["is condemned by two", { said: said(2, 0) }, "gone: devices"],
+    ["is not condemned by a minority", { said: said(2, 3) }, "serving"],
+    ["is condemned by half", { said: said(2, 2) }, "gone: devices"],
+    ["is condemned also while it drains", { said: said(2, 0), isDrained: true }, "gone: devices"],
+    [
+      "is not condemned by two devices of one user",
+      { said: said(2, 0, { turned: words(2, 1, 2) }) },
+      "serving",
+    ],
+    [
+      "is not condemned by one network alone: that may be what is broken",
+      { said: said(9, 0, { turned: words(9, 9, 1) }) },
+      "serving",
+    ],
+    [
+      "is condemned by one network of which others are well on other instances",
+      { said: said(9, 0, { turned: words(9, 9, 1), isNetworkWell: true }) },
+      "gone: devices",
+    ],
+    [
+      "is not condemned by one network against two, however many are there",
+      { said: said(9, 2, { turned: words(9, 9, 1), isNetworkWell: true }) },
+      "serving",
+    ],
+    [
+      "is not condemned by two networks against one where more are well",
+      { said: said(2, 0, { alive: words(50, 50, 1) }) },
+      "serving",
+    ],
+    ["is not condemned by those who never had a path", { said: said(9, 0, { turned: words(0) }) }, "serving"],
+    ["without a link is condemned by one", { link: lost, said: said(1, 0) }, "gone: devices"],
+    [
+      "without a link is condemned by one that never had a path",
+      { link: lost, said: said(1, 0, { turned: words(0) }) },
+      "gone: devices",
+    ],
+    ["without a link is not condemned by one against two", { link: lost, said: said(1, 2) }, "serving"],
+    [
+      "without a link is not condemned by many devices of one user against two",
+      { link: lost, said: said(9, 2, { dead: words(9, 1) }) },
+      "serving",
+    ],
     ["that is held down is not believed", { heldDownUntilMs: 10_501 }, "gone: devices"],
     ["is believed again after that", { heldDownUntilMs: 10_500 }, "serving"],
   ])("%s", (_, evidence, expected) => {
@@ -89,18 +135,25 @@ const verdicts: Record<VerdictName, Verdict> = {
 
 /** A session that is attached, by the verdict about its instance and what its device says. */
 const fates: Record<VerdictName, Record<Testimony, Fate>> = {
-  serving: { alive: "stay", dead: "stay", lasting: "move", silent: "stay", fresh: "stay", away: "stay" },
+  serving: { alive: "stay", dead: "stay", lasting: "move", silent: "stay", unheard: "stay", away: "stay" },
   leaving: {
     alive: "overlap",
     dead: "move",
     lasting: "move",
     silent: "overlap",
-    fresh: "overlap",
+    unheard: "overlap",
     away: "overlap",
   },
-  goodbye: { alive: "move", dead: "move", lasting: "move", silent: "move", fresh: "move", away: "move" },
-  "link-lost": { alive: "stay", dead: "move", lasting: "move", silent: "move", fresh: "stay", away: "stay" },
-  devices: { alive: "stay", dead: "move", lasting: "move", silent: "move", fresh: "stay", away: "stay" },
+  goodbye: { alive: "move", dead: "move", lasting: "move", silent: "move", unheard: "move", away: "move" },
+  "link-lost": {
+    alive: "stay",
+    dead: "move",
+    lasting: "move",
+    silent: "move",
+    unheard: "stay",
+    away: "stay",
+  },
+  devices: { alive: "stay", dead: "move", lasting: "move", silent: "move", unheard: "stay", away: "stay" },
 };
 
 const placed: Record<VerdictName, Fate> = {

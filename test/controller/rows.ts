@@ -71,6 +71,7 @@ export const rows: readonly Change[] = [
     epoch: 2,
     place: { is: "placed", instance: "i1", pool: "Pool1" },
     leaving: { epoch: 1, instance: "i2", pool: "Pool1", ipv4: "10.0.2.17", ipv6: undefined, untilMs: 9 },
+    lost: { instance: "i2", reason: "ended", code: "lease.quarantined" },
   }),
   put("session", {
     id: "s3",
@@ -79,6 +80,7 @@ export const rows: readonly Change[] = [
     place: { is: "attached", instance: "i1", pool: "Pool1", ipv4: "10.0.1.17", ipv6: undefined },
     leaving: null,
   }),
+  put("carrier", { name: "prod", instance: "i1", sinceMs: 6, why: "failover" }),
   put("token", { name: "ci", hash: "h3", createdAtMs: 7, createdBy: "local" }),
   put("counter", { name: "instances", value: 1 }),
 ];

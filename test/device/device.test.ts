@@ -80,7 +80,12 @@ for (const why of ["code.unknown", "code.used", "code.expired"] as const) {
 test("reports what it is, and the attachment it holds once it is told", () => {
   const bench = joined();
   expect(bench.observed()).toEqual(
-    new Map([["device", { wants: "attached", hostOs: "Debian GNU/Linux 13 (trixie)", version: "0.1.0" }]]),
+    new Map([
+      [
+        "device",
+        { wants: "attached", hostOs: "Debian GNU/Linux 13 (trixie)", version: "0.1.0", probes: true },
+      ],
+    ]),
   );
   bench.wants(attached(1));
   const { session, epoch, instance, ipv4 } = attached(1);

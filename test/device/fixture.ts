@@ -46,6 +46,7 @@ export class Bench {
       link: { ...linkDefaults, random: () => 0.5 },
       hostOs: "Debian GNU/Linux 13 (trixie)",
       version: "0.1.0",
+      probes: true,
       wants: given.wants ?? "attached",
       code: given.code,
       saved: this.saved,

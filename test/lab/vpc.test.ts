@@ -279,6 +279,19 @@ describe.skipIf(obstacle !== undefined)(title("a VPC of network namespaces"), ()
     expect((await two.ask(question)).map(seen)).toEqual([two.publicIpv4]);
   });
 
+  test.each([
+    ["from", "does not arrive"],
+    ["to", "arrives, and its answer does not"],
+  ] as const)("a cable that is cut %s the host: what it sends %s", async (way, _what) => {
+    const question = { kind: "http", url: `http://${server.addresses.ipv4}:443/`, withinMs: 400 } as const;
+    const before = await segmentsAt(server);
+    await two.unplug(way);
+    expect((await two.ask(question)).map(seen)).toEqual(["ETIMEDOUT"]);
+    expect((await segmentsAt(server)) > before).toBe(way === "to");
+    await two.plug();
+    expect((await two.ask(question)).map(seen)).toEqual([two.publicIpv4]);
+  });
+
   test("a door leads from the machine to a port of a host", async () => {
     const port = await server.door(443);
     const answer = await fetch(`http://127.0.0.1:${port}/`);
@@ -290,3 +303,8 @@ describe.skipIf(obstacle !== undefined)(title("a VPC of network namespaces"), ()
     expect(await shell(two, "ls /run/mine")).toContain("No such file");
   });
 });
+
+/** TCP segments that have come to a host (Tcp: InSegs). */
+async function segmentsAt(host: Host): Promise<number> {
+  return Number(await shell(host, "awk '/^Tcp: [0-9]/ { print $11 }' /proc/net/snmp"));
+}

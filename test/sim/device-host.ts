@@ -45,8 +45,6 @@ export class DeviceHost implements Client {
   wants: Wants = "attached";
   /** When it last wanted something else. */
   turnedAtMs = Number.NEGATIVE_INFINITY;
-  /** When the controller last heard from it that its path is dead. */
-  saidDeadAtMs = Number.NEGATIVE_INFINITY;
   isDiskFull = false;
   isTunnelFailing = false;
   device: Device | undefined;
@@ -58,7 +56,8 @@ export class DeviceHost implements Client {
   constructor(number: number, options: DeviceOptions) {
     this.name = `device ${number}`;
     this.user = `user${number}`;
-    this.address = `198.51.100.${number}`;
+    // Two share an office, the others are at home.
+    this.address = number <= 2 ? `198.51.100.${number}` : `203.0.${number}.1`;
     this.identityKey = key("dkey", number);
     this.#options = options;
     const { agenda, random, find, loss, delayMs } = options;
@@ -81,7 +80,14 @@ export class DeviceHost implements Client {
 
     const core = new Device({
       link: { ...linkDefaults, random: () => jitter.next() },
-      ...{ hostOs: "Debian", version: "0.1.0", wants: this.wants, code: this.code, saved: this.saved },
+      ...{
+        hostOs: "Debian",
+        version: "0.1.0",
+        probes: true,
+        wants: this.wants,
+        code: this.code,
+        saved: this.saved,
+      },
     });
     const device = new Process<DeviceInput, DeviceEffect>({
       ...{ agenda, core, tick: { kind: "tick" }, clock },

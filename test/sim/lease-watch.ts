@@ -41,7 +41,7 @@ export class LeaseWatch {
     this.#world = world;
   }
 
-  writing(host: InstanceHost, { leases, forgotten, recovered }: StoreBatch): void {
+  writing(host: InstanceHost, { leases, forgotten, desired, recovered }: StoreBatch): void {
     const { nowMs } = this.#world.agenda;
     const rows = new Map(host.disk.leases);
     for (const pair of forgotten) rows.delete(pair);
@@ -57,7 +57,7 @@ export class LeaseWatch {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, Number.POSITIVE_INFINITY);
       const isRecovering = host.disk.lostTo !== undefined && !recovered;
-      this.#leased(host, row, isRecovering);
+      this.#leased(host, row, isRecovering ? undefined : desired);
     }
   }
 
@@ -194,7 +194,7 @@ export class LeaseWatch {
   }
 
   /** Invariants 4 and 13. */
-  #leased(host: InstanceHost, row: LeaseRow, isRecovering: boolean): void {
+  #leased(host: InstanceHost, row: LeaseRow, desired: StoreBatch["desired"] | undefined): void {
     const { nowMs } = this.#world.agenda;
     const { device } = row;
     for (const address of [row.ipv4, row.ipv6]) {
@@ -215,7 +215,7 @@ export class LeaseWatch {
       const { wasPlanned = false, wasUsed = false } = wasTheirs ?? {};
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
       this.#last.set(name, { device, wasPlanned, wasUsed, restsSinceMs: undefined });
-      if (isNew && !isRecovering) inPool(host, row, address);
+      if (isNew && desired !== undefined) inPool(host, row, address, desired);
       else if (isNew) this.#wasGranted(host, row);
     }
   }
@@ -232,14 +232,35 @@ export class LeaseWatch {
   }
 }
 
-function inPool(host: InstanceHost, { pool, session }: LeaseRow, address: string): void {
-  const pools = host.agent?.views(() => host.now).pools() ?? [];
-  const ranges = pools.find(({ name }) => name === pool)?.ranges ?? [];
-  const isInside = ranges.some(({ prefix, verified }) => verified && isIn(prefix, address));
+/**
+ * By what it knew when it decided: a pool that is taken away later in the same turn is in the writes of the next. The
+ * controller, which took it away before, attaches nobody there by that.
+ */
+function inPool(
+  host: InstanceHost,
+  { pool, session }: LeaseRow,
+  address: string,
+  desired: StoreBatch["desired"],
+): void {
+  const key = `pool/${pool}`;
+  const isOnDisk = !desired.clear && !desired.remove.includes(key);
+  const spec = new Map(desired.set).get(key) ?? (isOnDisk ? host.disk.desired.get(key) : undefined);
+  const { ipv4, ipv6 } = (spec ?? { ipv4: [], ipv6: [] }) as Readonly<Record<"ipv4" | "ipv6", string[]>>;
+  const configured = [...ipv4, ...ipv6];
+  const unverified = new Set(rangesOf(host).flatMap(({ prefix, verified }) => (verified ? [] : prefix)));
   check(
-    isInside,
+    configured.some((range) => !unverified.has(range) && isIn(range, address)),
     4,
-    () => `${host.name} leases ${address} to ${session?.id} out of ${JSON.stringify(ranges)}`,
+    () => `${host.name} leases ${address} to ${session?.id} out of ${JSON.stringify(configured)}`,
+  );
+}
+
+function rangesOf(host: InstanceHost): readonly { readonly prefix: string; readonly verified: boolean }[] {
+  return (
+    host.agent
+      ?.views(() => host.now)
+      .pools()
+      .flatMap(({ ranges }) => ranges) ?? []
   );
 }
 

@@ -5,6 +5,7 @@ import { coreDefaults } from "../../controller/core/settings.ts";
 import type { ClientMessage, StateFrame } from "../../protocol/messages.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { InstanceStatus, PoolCounts } from "../../protocol/view.ts";
+import { Condemnation } from "./condemnation.ts";
 import { check } from "./finding.ts";
 import type { World } from "./world.ts";
 
@@ -12,18 +13,9 @@ interface Told {
   link: number | undefined;
   /** When something came over it last. */
   heardAtMs: number;
-  /** It has said goodbye, or its devices have condemned it, which holds until then. */
-  avoidedUntilMs: number;
+  hasSaidGoodbye: boolean;
   status: InstanceStatus | undefined;
   readonly pools: Map<string, PoolCounts>;
-}
-
-/** What a device said last of its path. */
-interface Word {
-  readonly session: string;
-  readonly epoch: number;
-  readonly instance: string;
-  readonly verdict: string;
 }
 
 /** Three heartbeats without a word and the time to notice: nobody is on such a link. */
@@ -46,11 +38,13 @@ export class Mirror {
   readonly #refused = new Set<string>();
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
-  /** By the link of the device. */
-  readonly #words = new Map<number, Word>();
+  readonly #condemnation: Condemnation;
+  /** `instance device/pool` of the addresses that rest for somebody. */
+  readonly #resting = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
+    this.#condemnation = new Condemnation(world);
   }
 
   clear(): void {
@@ -58,16 +52,22 @@ export class Mirror {
     this.#told.clear();
     this.#refused.clear();
     this.#doubted.clear();
-    this.#words.clear();
+    this.#condemnation.clear();
   }
 
   /** Instances that may get a session of this pool now, and that nobody has called dead. */
   open(pool: string): string[] {
     const sessions = new Map(this.#world.controller.tables.all("session").map((row) => [row.id, row]));
-    return this.#eligible(pool, sessions).flatMap(({ id, name }) => (this.#doubted.has(name) ? [] : [id]));
+    const { tables } = this.#world.controller;
+    const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
+    const carrier = tables.get("carrier", "prod")?.instance;
+    return this.#eligible(pool, sessions)
+      .filter(({ id, name }) => !this.#doubted.has(name) && (!isOneCarrying || id === carrier))
+      .map(({ id }) => id);
   }
 
   before(input: ControllerInput): void {
+    this.#condemnation.before(input);
     switch (input.kind) {
       case "received":
         this.#received(input.link, input.message);
@@ -111,73 +111,56 @@ export class Mirror {
   }
 
   #received(link: number, message: ClientMessage): void {
-    if (message.type === "hello" || message.type === "enrol" || message.type === "join")
-      this.#keys.set(link, message.identityKey);
+    if (message.type === "hello" || message.type === "enrol") this.#keys.set(link, message.identityKey);
     const told = [...this.#told].find(([, one]) => one.link === link);
-    if (told !== undefined) told[1].heardAtMs = this.#world.agenda.nowMs;
-    if (told !== undefined && message.type === "goodbye") told[1].avoidedUntilMs = Number.POSITIVE_INFINITY;
+    if (told !== undefined) {
+      told[1].heardAtMs = this.#world.agenda.nowMs;
+      told[1].hasSaidGoodbye ||= message.type === "goodbye";
+    }
     if (message.type !== "state") return;
     if (told !== undefined) this.#reported(told[0], told[1], message);
-    else this.#testified(link, message);
-  }
-
-  #testified(link: number, { from, part, set, remove }: StateFrame): void {
-    if ((from === 0 && part === 0) || remove.includes("path")) this.#words.delete(link);
-    for (const [name, value] of set) {
-      if (name !== "path") continue;
-      const word = value as Word;
-      this.#words.set(link, word);
-      if (word.verdict !== "dead") continue;
-      const device = this.#world.devices.find(({ identityKey }) => identityKey === this.#keys.get(link));
-      if (device !== undefined) device.saidDeadAtMs = this.#world.agenda.nowMs;
-      this.#doubted.add(word.instance);
-      this.#condemn(word.instance);
+    for (const [name, value] of message.set) {
+      const { verdict, instance } = value as { verdict?: string; instance?: string };
+      if (name === "path" && verdict === "dead" && instance !== undefined) this.#doubted.add(instance);
     }
-  }
-
-  /** Two who say dead, and not fewer than say alive, each of the session it has there: no session for a while. */
-  #condemn(name: string): void {
-    const { tables } = this.#world.controller;
-    const id = tables.all("instance").find((row) => row.name === name)?.id;
-    const told = id === undefined ? undefined : this.#told.get(id);
-    const { nowMs } = this.#world.agenda;
-    if (id === undefined || told?.link === undefined || told.avoidedUntilMs > 0) return;
-    const counts = { alive: 0, dead: 0 };
-    for (const { session, epoch, instance, verdict } of this.#words.values()) {
-      const row = tables.get("session", session);
-      const isThere = row?.place.is === "attached" && row.place.instance === id && row.epoch === epoch;
-      if (isThere && instance === name) counts[verdict === "dead" ? "dead" : "alive"] += 1;
-    }
-    if (counts.dead >= coreDefaults.witnessesMin && counts.dead >= counts.alive)
-      told.avoidedUntilMs = nowMs + coreDefaults.holdDownMs;
   }
 
   #welcomed(link: number): void {
     const key = this.#keys.get(link);
     const row = this.#world.controller.tables.all("instance").find(({ identityKey }) => identityKey === key);
-    if (row !== undefined) {
-      const { nowMs } = this.#world.agenda;
-      const nothing = { status: undefined, pools: new Map(), avoidedUntilMs: 0 };
-      this.#told.set(row.id, { link, heardAtMs: nowMs, ...nothing });
-    }
+    if (row === undefined) return;
+    const { nowMs: heardAtMs } = this.#world.agenda;
+    const nothing = { status: undefined, pools: new Map(), hasSaidGoodbye: false };
+    this.#told.set(row.id, { link, heardAtMs, ...nothing });
+    this.#condemnation.forgive(row.name);
   }
 
   #over(link: number): void {
     this.#keys.delete(link);
-    this.#words.delete(link);
+    this.#condemnation.over(link);
     for (const told of this.#told.values()) if (told.link === link) told.link = undefined;
   }
 
   #reported(instance: string, told: Told, { from, part, set, remove }: StateFrame): void {
-    if (from === 0 && part === 0) told.pools.clear();
+    if (from === 0 && part === 0) {
+      told.pools.clear();
+      for (const key of this.#resting) if (key.startsWith(`${instance} `)) this.#resting.delete(key);
+    }
+    for (const name of remove) this.#resting.delete(`${instance} ${name.slice("lease/".length)}`);
     for (const name of remove) told.pools.delete(name.slice("pool/".length));
     for (const [name, value] of set) {
       if (name === "instance") told.status = (value as { status: InstanceStatus }).status;
       if (name.startsWith("pool/")) told.pools.set(name.slice("pool/".length), value as PoolCounts);
+      if (name.startsWith("lease/")) this.#rests(`${instance} ${name.slice("lease/".length)}`, value);
       if (name.startsWith("session/") && (value as SessionOutcome).outcome !== "granted") {
         this.#refused.add(`${name.slice("session/".length)} ${instance}`);
       }
     }
+  }
+
+  #rests(key: string, lease: unknown): void {
+    if ((lease as { state: string }).state === "cooling") this.#resting.add(key);
+    else this.#resting.delete(key);
   }
 
   /** Invariant 9: who is placed by this plan, one after the other. */
@@ -201,12 +184,14 @@ export class Mirror {
   }
 
   #placed(
-    { id, place }: SessionRow,
+    { id, device, place }: SessionRow,
     before: SessionRow | undefined,
     sessions: ReadonlyMap<string, SessionRow>,
   ): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
+    const isHome = this.#resting.has(`${place.instance} ${device}/${place.pool}`);
+    if (before === undefined && isHome) return;
     // Where it still has an address it needs no other.
     const isBack = before?.leaving?.instance === place.instance;
     const eligible = this.#eligible(place.pool, sessions, isBack ? place.instance : undefined);
@@ -216,7 +201,13 @@ export class Mirror {
       9,
       () => `${id} is placed on ${place.instance}; eligible: ${JSON.stringify(eligible)}`,
     );
-    if (tables.get("connector", "prod")?.mode === "active-standby") return;
+    if (tables.get("connector", "prod")?.mode === "active-standby") {
+      const carrier = tables.get("carrier", "prod")?.instance;
+      const mayLeave =
+        before !== undefined && before.place.is !== "waiting" && before.place.instance === carrier;
+      check(place.instance === carrier || mayLeave, 9, () => `${id} is placed on the standby ${chosen.name}`);
+      return;
+    }
     const better = eligible.find(({ id: other, name, load }) => {
       const isAvoided = this.#refused.has(`${id} ${other}`) || this.#doubted.has(name);
       return load < chosen.load && !isAvoided;
@@ -233,8 +224,8 @@ export class Mirror {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
-      const { nowMs } = this.#world.agenda;
-      if (nowMs - told.heardAtMs > silentMs || nowMs < told.avoidedUntilMs - 1) return [];
+      const isSilent = this.#world.agenda.nowMs - told.heardAtMs > silentMs;
+      if (isSilent || told.hasSaidGoodbye || !this.#condemnation.isOver(row.name)) return [];
       const there = [...sessions.values()].filter(
         ({ place }) => place.is !== "waiting" && place.instance === row.id,
       );

@@ -8,8 +8,6 @@ type Attached = Extract<SessionPlace, { is: "attached" }>;
 
 /** A quiet path is asked every two seconds. */
 const freshMs = 2_500;
-/** A word may be older than it looks, and what was decided because of it is not undone by the next. */
-const hearsayMs = 5_000;
 /** For how long a change of the prefixes, a lie about them, or a word of the user may have its consequences. */
 export const consequencesMs = 60_000;
 
@@ -32,8 +30,7 @@ export function isCarrying(
   const isRouted = addresses.every((address) => instance.prefixes.some((prefix) => isIn(prefix, address)));
   const isDoubted = agenda.nowMs - instance.doubtedAtMs < consequencesMs;
   const isTurning = device.wants === "detached" || agenda.nowMs - device.turnedAtMs < consequencesMs;
-  const isBelievedDead = agenda.nowMs - device.saidDeadAtMs < hearsayMs;
   // Who was moved since the backup was made is asked to move again.
   const isForgotten = agenda.nowMs - controller.restoredAtMs < consequencesMs;
-  return isRouted && !isDoubted && !isTurning && !isForgotten && !isBelievedDead;
+  return isRouted && !isDoubted && !isTurning && !isForgotten;
 }

@@ -164,9 +164,9 @@ export class TableWatch {
     const isBeingDrained =
       instance.drains.size > 0 || world.agenda.nowMs - instance.drainedAtMs < consequencesMs;
     const isDrained = isBeingDrained || tables.get("instance", place.instance)?.drainSinceMs !== null;
-    // Who cannot say that its path works is not known to have one, until the silence of its link is noticed.
-    const isMute = device.control.out || device.control.in;
-    if (isDrained || isMute) return;
+    // Dead it was, and the news that it works again was on its way.
+    const isThoughtDead = world.watchers.words.isDead(device.identityKey, before.id, before.epoch);
+    if (isDrained || isThoughtDead) return;
     check(
       !isCarrying(world, device, instance, place),
       7,

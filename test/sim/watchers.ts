@@ -11,6 +11,7 @@ import { Mirror } from "./mirror.ts";
 import type { Client, Wiretap } from "./network.ts";
 import { ServiceWatch } from "./service-watch.ts";
 import { TableWatch } from "./table-watch.ts";
+import { WordWatch } from "./word-watch.ts";
 import type { World } from "./world.ts";
 
 /** Looks at everything that is said, stored and planned, and checks it at that moment. */
@@ -20,6 +21,7 @@ export class Watchers {
   readonly mirror: Mirror;
   readonly service: ServiceWatch;
   readonly links: LinkWatch;
+  readonly words: WordWatch;
   /** Messages that are no heartbeat, and what they were about, since somebody began to count. */
   readonly talk: string[] = [];
   readonly #world: World;
@@ -33,6 +35,7 @@ export class Watchers {
     this.mirror = new Mirror(world);
     this.service = new ServiceWatch(world);
     this.links = new LinkWatch(world);
+    this.words = new WordWatch(world);
   }
 
   readonly wire: Wiretap = {
@@ -47,7 +50,10 @@ export class Watchers {
     return {
       started: () => this.mirror.clear(),
       restored: (tables) => this.tables.restored(tables),
-      before: (input) => this.mirror.before(input),
+      before: (input) => {
+        this.mirror.before(input);
+        this.words.before(input);
+      },
       after: (effects) => {
         this.mirror.after(effects);
         for (const effect of effects) if (effect.do === "store") this.tables.deciding(effect.plan);

@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
 import { success } from "../../../protocol/failures.ts";
+import { serviceManager } from "../../../protocol/node/service-manager.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { World } from "../../../protocol/node/world.ts";
 import type { StatusView } from "../../../protocol/view.ts";
@@ -96,6 +97,7 @@ function drain(asked: Exclude<Asked, "resume">, o: DrainArguments, world: World)
         o,
         world,
       );
+    if (asked === "leave") await holdUp(world, forMs);
     const { waitFor } = await import("../wait.ts");
     const last = await waitFor(
       () => client.read("status"),
@@ -110,6 +112,17 @@ function drain(asked: Exclude<Asked, "resume">, o: DrainArguments, world: World)
     return showOnce(success(drainReport(asked, last.value, true)), o, world);
   };
 }
+
+/** As a unit's ExecStop=, it may take longer than the unit's time-out says: the operator's deadline counts. */
+async function holdUp(world: World, forMs = leaveWithinMs): Promise<void> {
+  const complain = (error: unknown) => world.complain(`connector: systemd was not told to wait: ${error}\n`);
+  const manager = serviceManager(world.env, complain);
+  const status = "Leaves the group; waits until its sessions have moved";
+  await manager?.tell({ say: "stillStopping", status, forMs: forMs + stopGraceMs });
+}
+
+/** From the deadline to the end of the command. */
+const stopGraceMs = 15_000;
 
 /** The agent says itself that the time is up; one that does not is not waited for much longer. */
 const graceMs = 2_000;

@@ -3,9 +3,10 @@ import type { Result } from "../../../protocol/failures.ts";
 import type { World } from "../../../protocol/node/world.ts";
 import type { Read, Reads } from "../../core/local-api.ts";
 import { AgentClient } from "../client.ts";
-import { askOptions, filterOptions, mapped, shown, watchOption } from "../options.ts";
+import { askOptions, filterOptions, mapped, notInherited, shown, watchOption } from "../options.ts";
 import type { Report } from "../page.ts";
 import { show } from "../show.ts";
+import { withAssign } from "./assign.ts";
 import type { Choose } from "./choose.ts";
 
 /** The commands that only look. */
@@ -88,8 +89,7 @@ export function withViews(argv: Argv, world: World, choose: Choose): Argv {
       "prefixes",
       "Compare controller, AWS and kernel, prefix by prefix",
       (y) =>
-        watchOption(askOptions(y, world.env))
-          .option("refresh", { type: "boolean", default: false, describe: "Read the metadata service first" })
+        withAssign(notInherited(refreshOption(watchOption(askOptions(y, world.env)))), world, choose)
           .example("$0 prefixes --refresh", "after an assignment in EC2")
           .epilogue("Exit code 1: a prefix needs attention."),
       (o) =>
@@ -100,6 +100,14 @@ export function withViews(argv: Argv, world: World, choose: Choose): Argv {
           return await show(ask, shown(o), world);
         }),
     );
+}
+
+function refreshOption<T>(argv: Argv<T>) {
+  return argv.option("refresh", {
+    type: "boolean",
+    default: false,
+    describe: "Read the metadata service first",
+  });
 }
 
 function reader<R extends Read>(socket: string, route: R, report: (value: Reads[R]) => Report) {

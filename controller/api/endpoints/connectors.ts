@@ -56,6 +56,16 @@ export const connectorEndpoints = {
     status: 200,
     answer: ConnectorView,
   },
+  "connector.failover": {
+    method: "POST",
+    path: "/v1/connectors/:connector/failover",
+    tag: "Connectors",
+    summary: "Active-standby: let the other instance carry, or the named one, and bring all sessions to it",
+    params: connector,
+    body: z.strictObject({ to: Name.optional() }),
+    status: 200,
+    answer: ConnectorView,
+  },
   "resource.list": {
     method: "GET",
     path: "/v1/connectors/:connector/resources",

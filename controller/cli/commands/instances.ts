@@ -4,12 +4,19 @@ import { ask, misuse, watch, withClient } from "../ask.ts";
 import { askOptions, type Cli, lifeOption, name, secretOptions, watchOption } from "../options.ts";
 import { otpTable } from "../text/devices.ts";
 import { instanceTable, instanceText } from "../text/instances.ts";
+import { userData, userDataOptions } from "./user-data.ts";
 
 /** `instance` and `otp`: what carries the traffic, and how it is let in. */
 export function instanceCommands(argv: Argv, cli: Cli): Argv {
   return argv
     .command("instance", "Instances: list, show, pools set, drain, resume, remove", (y) => instance(y, cli))
-    .command("otp", "One-time passwords for instances: create, list, revoke", (y) => otp(y, cli));
+    .command("otp", "One-time passwords for instances: create, list, revoke", (y) => otp(y, cli))
+    .command(
+      "user-data <connector>",
+      "What cloud-init needs to make an EC2 instance one of a connector",
+      (y) => userDataOptions(y),
+      (o) => cli.choose(() => userData(cli.world, o)),
+    );
 }
 
 function instance(argv: Argv, { world, choose }: Cli): Argv {

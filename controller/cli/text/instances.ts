@@ -9,10 +9,18 @@ export function instanceTable(instances: readonly InstanceView[], width: Width):
   if (instances.length === 0) {
     return "No instance has enrolled yet. Launch one with an OTP: connector-controller otp create --help";
   }
+  const carrying = instances
+    .filter(({ role }) => role !== null)
+    .map(({ name, role, connector }) =>
+      role === "carrier"
+        ? `${name}: carries the sessions of ${connector}`
+        : `${name}: stands by for ${connector}`,
+    );
   const judged = instances
     .filter(({ judgement }) => judgement.is !== "serving")
     .map((instance) => `${instance.name}: ${judgementText(instance)}`);
-  return [portalTable(instances, width), ...(judged.length === 0 ? [] : [judged.join("\n")])].join("\n\n");
+  const below = [...carrying, ...judged];
+  return [portalTable(instances, width), ...(below.length === 0 ? [] : [below.join("\n")])].join("\n\n");
 }
 
 function portalTable(instances: readonly InstanceView[], width: Width): string {
@@ -54,6 +62,7 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["Connector", instance.connector],
     ["Provider Instance Id", instance.providerInstanceId],
     ["Status", instance.drain ? `${instance.status} (an administrator drains it)` : instance.status],
+    ...(instance.role === null ? [] : [["Role", roles[instance.role]] as [string, string]]),
     ["Management IP", instance.managementIp],
     ["Active Agents", String(instance.activeAgents)],
     ["Sessions", String(instance.sessions)],
@@ -74,9 +83,12 @@ export function instanceText(instance: InstanceView, width: Width): string {
   return parts.join("\n\n");
 }
 
+const roles = { carrier: "carries the sessions", standby: "stands by" } as const;
+
 const reasons = {
   administrator: "an administrator drains it",
   instance: "it drains",
+  failover: "the other instance carries now",
   goodbye: "it said goodbye",
   "link-lost": "its link is lost",
   devices: "its devices say that their path is dead",

@@ -1,3 +1,4 @@
+import { failureEntry, isFailureCode } from "../../../protocol/failures.ts";
 import { table } from "../../../protocol/node/table.ts";
 import type { ConnectorView, InstanceView } from "../../core/views.ts";
 import { connectorTable } from "./connectors.ts";
@@ -47,7 +48,15 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
           ? "Add prefixes to the other instances' pools, or add an instance"
           : "Look on the instance, and at the UDP port of its endpoint: connector check",
     }));
-  return [...idle, ...offline, ...judged, ...conditions];
+  // Where no instance is Active that is the cause, and is told.
+  const waiting = connectors.flatMap(({ name, activeInstances, waiting }) =>
+    (activeInstances === 0 ? [] : waiting).map(({ group, code, sessions }) => ({
+      where: name,
+      what: `${sessions} of group ${group} without a place: ${isFailureCode(code) ? failureEntry(code).summary : code} [${code}]`,
+      hint: `connector-controller session list --state waiting. ${isFailureCode(code) ? failureEntry(code).hint : ""}`.trim(),
+    })),
+  );
+  return [...idle, ...offline, ...judged, ...waiting, ...conditions];
 }
 
 export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {

@@ -1,0 +1,78 @@
+import { Document, isSeq, stringify } from "yaml";
+import { failed, type Result, success } from "../../protocol/failures.ts";
+
+/** What one instance is launched with. */
+export interface UserData {
+  /** The controller's URL, as instances reach it. */
+  readonly controller: string;
+  /** Undefined: cloud-init puts in what the metadata service says, so that one user-data fits every instance. */
+  readonly address: { readonly ip: string; readonly gateway: string } | undefined;
+  readonly otp: OtpSource;
+  /** PEM of the only CAs to trust; undefined: the system's. */
+  readonly ca: string | undefined;
+}
+
+/** In clear, or where the instance fetches it with its role: `ssm:NAME` or `secretsmanager:ID`. */
+export type OtpSource =
+  | { readonly is: "here"; readonly secret: string }
+  | { readonly is: "elsewhere"; readonly reference: string };
+
+/** https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html: 16 KB, before base64. */
+const bytesMax = 16_384;
+
+/** Text for EC2's user-data field. Fails with `admin.file` when a CA bundle makes it longer than EC2 takes. */
+export function userDataText({ controller, address, otp, ca }: UserData): Result<string> {
+  const parameters = {
+    controller,
+    ip: address?.ip ?? "{{ ds.meta_data['local-ipv4'] }}",
+    gateway: address?.gateway ?? "{{ router }}",
+    ...(ca === undefined ? {} : { caFile }),
+  };
+  const files = [
+    ...(ca === undefined ? [] : [file(caFile, ca, "0644")]),
+    file("/run/connector-boot/enroll.yaml", stringify(parameters)),
+    ...(otp.is === "here" ? [file(otpFile, `${otp.secret}\n`)] : []),
+  ];
+  const fetch = ["connector", "otp", "fetch", "--out", otpFile, "--wait", "600"];
+  const commands = [
+    ...(otp.is === "here" ? [] : [[...fetch, otp.reference]]),
+    ["systemctl", "restart", "--no-block", "connector.service"],
+  ];
+  const body = yamlText(files, commands);
+  const text = `${address === undefined ? fromMetadata : ""}#cloud-config\n${body}`;
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= bytesMax) return success(text);
+  return failed("admin.file", {
+    option: "--ca-file",
+    problem: `user-data would have ${bytes} bytes`,
+    most: bytesMax,
+  });
+}
+
+/** Commands in one line each, as people write them. */
+function yamlText(files: readonly object[], commands: readonly (readonly string[])[]): string {
+  const document = new Document({ write_files: files, runcmd: commands });
+  commands.forEach((_, i) => {
+    const command = document.getIn(["runcmd", i], true);
+    if (isSeq(command)) command.flow = true;
+  });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+const caFile = "/etc/connector/ca.pem";
+const otpFile = "/run/credstore/connector.otp";
+
+/** `permissions` is a string in quotes: unquoted, YAML reads it as a number. */
+function file(path: string, content: string, permissions = "0600") {
+  return { path, permissions, content };
+}
+
+/**
+ * cloud-init renders it before it reads it. AWS's router is the first address of the subnet.
+ * https://cloudinit.readthedocs.io/en/latest/explanation/instancedata.html
+ */
+const fromMetadata = `## template: jinja
+{%- set eni = ds.meta_data.network.interfaces.macs[ds.meta_data.mac] -%}
+{%- set subnet = eni['subnet-ipv4-cidr-block'].split('/')[0].split('.') -%}
+{%- set router = subnet[:3] | join('.') ~ '.' ~ (subnet[3] | int + 1) -%}
+`;
