@@ -149,7 +149,12 @@ export class InstanceHost implements Client {
     const core = new Agent(
       {
         ...{ parameters: this.#parameters(), identity, saved, bootId: `boot ${this.#boots}` },
-        ...{ version: "0.1.0", random: () => random.next(), coolDownMs: this.#coolDownMs },
+        ...{
+          process: processId(this.#number, this.starts),
+          version: "0.1.0",
+          random: () => random.next(),
+          coolDownMs: this.#coolDownMs,
+        },
       },
       this.now,
     );
@@ -351,6 +356,11 @@ export class InstanceHost implements Client {
         return;
       case "startAfresh":
         throw new Error("no disk was copied");
+      case "restart":
+        // The service manager starts it again.
+        this.stop();
+        this.#agenda.after(this.#random.between(100, 1_500), () => this.start());
+        return;
       case "apply":
       case "compare":
       case "readTraffic":
@@ -465,4 +475,9 @@ export class InstanceHost implements Client {
       ]),
     );
   }
+}
+
+/** Another one for each process. */
+function processId(instance: number, start: number): string {
+  return `00000000-0000-4000-8000-${String(instance * 1_000_000 + start).padStart(12, "0")}`;
 }
