@@ -80,7 +80,7 @@ function addressOf(instance: number, offset: number): string {
 
 export function savedWith(devices: number, sessions: number): Saved {
   const saved = {
-    ...Object.fromEntries(tableNames.map((table) => [table, []])),
+    ...Object.fromEntries(tableNames.map((name) => [name, []])),
     controllerId: idOf("0000", 0),
     group: [{ name: "staff", createdAtMs: now.wallMs }],
     connector: [
