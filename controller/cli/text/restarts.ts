@@ -58,11 +58,11 @@ export function stepText(step: RestartStepView): string {
   }
 }
 
-/** What changed about a step, on one line: `aws-us-vir-con-00002  draining, 4 sessions left`. */
+/** What a step is at now, on one line: `aws-us-vir-con-00002  draining, 4 sessions left`. */
 export function progressLine(step: RestartStepView): string {
-  const [first = ""] = step.state === "draining" ? ["draining"] : stepText(step).split(/ since |\n/);
-  const text = step.state === "draining" ? `draining, ${leftOf(step)}` : first;
-  return `${step.instance}  ${text}`;
+  const { instance, state, why } = step;
+  const more = state === "draining" ? `, ${leftOf(step)}` : why === null ? "" : `: ${reasons[why]}`;
+  return `${instance}  ${state}${more}`;
 }
 
 /** What to do about it. */
