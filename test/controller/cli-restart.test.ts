@@ -65,7 +65,7 @@ aws-us-vir-con-00001  restarted 2026-01-02 03:04:05Z
 aws-us-vir-con-00002  stopped: no room for its sessions
 aws-us-vir-con-00003  untouched
 
-→ Add prefixes to the other instances' pools, or add an instance, then begin anew.`);
+→ Add prefixes to other instances' pools, or an instance, then begin anew.`);
   });
 
   test("how far a drain is", () => {

@@ -84,9 +84,9 @@ const remedies = {
   ...{ offline: onInstance, drained: onInstance, draining: onInstance, condemned: onInstance },
   ...{ unable: onInstance, removed: onInstance, "not-active": onInstance },
   ...{ "not-ended": onInstance, "not-returned": onInstance },
-  "no-room": "Add prefixes to the other instances' pools, or add an instance",
+  "no-room": "Add prefixes to other instances' pools, or an instance",
   "not-emptied": "See who is left (session list --instance)",
-  "too-few-active": "See which instances are missing (instance list), or allow fewer (--min-active)",
+  "too-few-active": "See who is missing (instance list), or give --min-active",
 } as const satisfies Record<RestartWhy, string>;
 
 function leftOf({ left, withoutPlace }: RestartStepView): string {
