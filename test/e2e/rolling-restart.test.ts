@@ -14,7 +14,7 @@ let lab: Lab;
 beforeAll(async () => {
   lab = await Lab.start({
     folder: folder.path,
-    controllerSettings: { ...patient, drainDeadlineMs: 5_000, restartReturnMs: 20_000 },
+    controllerSettings: { ...patient, drainDeadlineMs: 5_000, restartReturnMs: 15_000 },
   });
   const ranges = planInstances(9).flatMap(({ pools }) => Object.values(pools));
   for (const ordinal of [1, 2, 3]) {
