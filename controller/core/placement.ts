@@ -16,6 +16,8 @@ export interface Seeker {
   readonly off?: string | undefined;
   /** Where the address it had rests for it: it gets that instance, also when all other addresses there are taken. */
   readonly home?: string | undefined;
+  /** It still has its address there: if nothing else is to be had, that is where it stays. */
+  readonly left?: string | undefined;
   /** The instance did not serve it just now. */
   readonly isRefusedBy?: (instance: string) => boolean;
 }
@@ -72,7 +74,7 @@ export class Placement {
     const { pool } = service.pool;
     const ofPool = this.#sharesOf(service.connector, pool, seeker.off);
     if (ofPool.length === 0) return "placement.no-instance";
-    const chosen = this.#choose(ofPool, seeker);
+    const chosen = this.#choose(ofPool, seeker) ?? this.#choose(ofPool, { ...seeker, home: seeker.left });
     if (chosen === undefined) return "placement.no-address";
     chosen.of.load += 1;
     chosen.free -= 1;

@@ -209,6 +209,7 @@ export class Placer {
     const { group } = device;
     const seeker: Seeker = {
       group,
+      left: here?.leaving?.instance,
       off: session?.place.is === "waiting" || fate === "stay" ? undefined : session?.place.instance,
       isRefusedBy: (instance) =>
         session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs),
