@@ -46,12 +46,11 @@ export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number
   if (link.is === "goodbye") return { is: "gone", why: "goodbye" };
   if (isCondemned(evidence, settings) || nowMs < evidence.heldDownUntilMs)
     return { is: "gone", why: "devices" };
-  if (link.is === "lost") {
-    if (nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
-  }
+  // Before the link: who is to be moved is moved also from an instance that forwards on under a dead agent.
   if (isDrained) return { is: "leaving", why: "administrator" };
   if (isRestarting) return { is: "leaving", why: "restart" };
   if (status === "Draining") return { is: "leaving", why: "instance" };
+  if (link.is === "lost" && nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
   return serving;
 }
 

@@ -1,7 +1,7 @@
 import { ControllerCore } from "../../controller/core/core.ts";
 import type { ControllerEffect, ControllerInput, LinkId } from "../../controller/core/effects.ts";
 import type { Makers, Saved } from "../../controller/core/ports.ts";
-import type { DeviceRow, InstanceRow, SessionRow } from "../../controller/core/rows.ts";
+import { type DeviceRow, type InstanceRow, type SessionRow, tableNames } from "../../controller/core/rows.ts";
 import { coreDefaults } from "../../controller/core/settings.ts";
 import { addressAt, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { StateFrame } from "../../protocol/messages.ts";
@@ -80,6 +80,7 @@ function addressOf(instance: number, offset: number): string {
 
 export function savedWith(devices: number, sessions: number): Saved {
   const saved = {
+    ...Object.fromEntries(tableNames.map((name) => [name, []])),
     controllerId: idOf("0000", 0),
     group: [{ name: "staff", createdAtMs: now.wallMs }],
     connector: [
@@ -100,10 +101,6 @@ export function savedWith(devices: number, sessions: number): Saved {
     instance: many(instanceCount, instanceRow),
     device: many(devices, deviceRow),
     session: many(sessions, attachedRow),
-    otp: [],
-    deviceCode: [],
-    carrier: [],
-    token: [],
     counter: [{ name: "instances", value: instanceCount }],
   };
   // As it comes from a disk: no string is shared between rows.

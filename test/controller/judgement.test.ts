@@ -125,7 +125,10 @@ describe("an instance", () => {
     expect(judgeAgainAtMs({ ...well, link: lost }, 12_999)).toBe(13_000);
     expect(verdict({ link: lost }, 13_000)).toBe("gone: link-lost");
     expect(judgeAgainAtMs({ ...well, link: lost }, 13_000)).toBeUndefined();
-    expect(verdict({ link: lost, isDrained: true }, 13_000)).toBe("gone: link-lost");
+    expect(
+      verdict({ link: lost, isDrained: true }, 13_000),
+      "who drains it wants it empty all the same",
+    ).toBe("leaving: administrator");
     expect(judgeAgainAtMs(well, 0), "nothing changes by itself").toBeUndefined();
   });
 });
