@@ -1,0 +1,58 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { makeDeb } from "./deb.ts";
+import { bundledIn, copyrightText } from "./notices.ts";
+import { payloadOf } from "./payload.ts";
+import type { Architecture, Format, Product } from "./products.ts";
+import type { Release } from "./release.ts";
+import { makeRpm } from "./rpm.ts";
+import { runtimeFor } from "./runtime.ts";
+import { sbomText } from "./sbom.ts";
+
+export interface Choice {
+  readonly products: readonly Product[];
+  readonly architectures: readonly Architecture[];
+  readonly formats: readonly Format[];
+}
+
+export interface PackageOptions extends Choice {
+  readonly release: Release;
+  readonly level: number;
+  readonly out: string;
+}
+
+/** Makes every package that was chosen, with a bill of materials for each architecture beside them. Returns their paths. */
+export async function makePackages(options: PackageOptions): Promise<readonly string[]> {
+  const { products, architectures, formats, release, level, out } = options;
+  mkdirSync(out, { recursive: true });
+  const work = mkdtempSync(join(tmpdir(), "connector-package-"));
+  const made: string[] = [];
+  try {
+    for (const product of products) {
+      const bundle = join(work, product.name);
+      const bundled = bundledIn(await product.build(bundle));
+      for (const architecture of architectures) {
+        const runtime = runtimeFor(architecture);
+        const copyright = copyrightText(product, bundled, runtime);
+        for (const format of formats) {
+          const node = join(runtime.folder, "bin/node");
+          const files = payloadOf({ product, format, bundle, node, release, copyright });
+          const tree = join(work, `${product.name}-${architecture}-${format}`);
+          const make = format === "deb" ? makeDeb : makeRpm;
+          made.push(make({ product, architecture, release, files, level, work: tree, out }));
+          rmSync(tree, { recursive: true, force: true });
+        }
+        const sbom = join(
+          out,
+          `${product.name}_${release.version}-${release.revision}_${architecture}.cdx.json`,
+        );
+        writeFileSync(sbom, sbomText(product, architecture, release, bundled, runtime));
+        made.push(sbom);
+      }
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return made.toSorted((a, b) => basename(a).localeCompare(basename(b)));
+}
