@@ -12,7 +12,7 @@ export interface DebOptions {
   readonly architecture: Architecture;
   readonly release: Release;
   readonly files: readonly PackageFile[];
-  /** How much it is compressed, 1 to 9. */
+  /** How much it is compressed, 1 to 9; 0: not at all. */
   readonly level: number;
   /** For the files before they are packed; empty. */
   readonly work: string;
@@ -34,7 +34,11 @@ export function makeDeb({ product, architecture, release, files, level, work, ou
   layTree(work, [control, sums, ...scripts(name)], release.epoch);
   setTimes(work, release.epoch);
   const path = join(out, `${name}_${release.version}-${release.revision}_${architecture}.deb`);
-  const how = ["--root-owner-group", "--threads-max=1", "-Zxz", `-z${level}`];
+  const how = [
+    "--root-owner-group",
+    "--threads-max=1",
+    ...(level === 0 ? ["-Znone"] : ["-Zxz", `-z${level}`]),
+  ];
   execFileSync("dpkg-deb", [...how, "--build", work, path], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(release.epoch), LC_ALL: "C" },
     stdio: ["ignore", "ignore", "inherit"],

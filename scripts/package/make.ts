@@ -7,7 +7,7 @@ import { payloadOf } from "./payload.ts";
 import type { Architecture, Format, Product } from "./products.ts";
 import type { Release } from "./release.ts";
 import { makeRpm } from "./rpm.ts";
-import { runtimeFor } from "./runtime.ts";
+import { type Runtime, runtimeFor } from "./runtime.ts";
 import { sbomText } from "./sbom.ts";
 
 export interface Choice {
@@ -18,13 +18,17 @@ export interface Choice {
 
 export interface PackageOptions extends Choice {
   readonly release: Release;
+  /** How much it is compressed, 1 to 9; 0: not at all, for tests. */
   readonly level: number;
   readonly out: string;
+  /** Another Node than the one that is released: a small one, for tests. */
+  readonly runtime?: (architecture: Architecture) => Runtime;
 }
 
 /** Makes every package that was chosen, with a bill of materials for each architecture beside them. Returns their paths. */
 export async function makePackages(options: PackageOptions): Promise<readonly string[]> {
   const { products, architectures, formats, release, level, out } = options;
+  const { runtime: runtimeOf = runtimeFor } = options;
   mkdirSync(out, { recursive: true });
   const work = mkdtempSync(join(tmpdir(), "connector-package-"));
   const made: string[] = [];
@@ -33,7 +37,7 @@ export async function makePackages(options: PackageOptions): Promise<readonly st
       const bundle = join(work, product.name);
       const bundled = bundledIn(await product.build(bundle));
       for (const architecture of architectures) {
-        const runtime = runtimeFor(architecture);
+        const runtime = runtimeOf(architecture);
         const copyright = copyrightText(product, bundled, runtime);
         for (const format of formats) {
           const node = join(runtime.folder, "bin/node");

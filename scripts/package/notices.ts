@@ -29,6 +29,7 @@ export function bundledIn(paths: readonly string[]): readonly Bundled[] {
     if (license === undefined) throw new Error(`${path} says no licence`);
     const files = readdirSync(folder).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
     const texts = files.sort().map((file) => readFileSync(join(folder, file), "utf8").trim());
+    if (texts.length === 0) texts.push(nameOf(license));
     found.set(`${name} ${version}`, { name, version, licence: license, path, texts });
   }
   return [...found.values()];
@@ -51,11 +52,15 @@ export function copyrightText(product: Product, bundled: readonly Bundled[], run
   return `${parts.join(`\n\n${"-".repeat(78)}\n\n`)}\n`;
 }
 
+/** Where its authors left the text of the licence to its name. Ours is the same where the name is. */
+function nameOf(spdx: string): string {
+  if (spdx === licence) return readFileSync(join(root, "LICENSE"), "utf8").trim();
+  return `${spdx}, of which the package carries no text: https://spdx.org/licenses/${spdx}.html`;
+}
+
 /** A text that several packages have stands once, below their names. */
 function textsOf(bundled: readonly Bundled[]): string[] {
-  const byText = Map.groupBy(bundled, ({ licence, texts }) => {
-    return texts.length === 0 ? `${licence}; the package has no file with the text.` : texts.join("\n\n");
-  });
+  const byText = Map.groupBy(bundled, ({ texts }) => texts.join("\n\n"));
   return [...byText].map(([text, packages]) => {
     return `${packages.map(({ name, version }) => `${name} ${version}`).join("\n")}\n\n${text}`;
   });

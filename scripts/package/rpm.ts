@@ -10,7 +10,7 @@ export interface RpmOptions {
   readonly architecture: Architecture;
   readonly release: Release;
   readonly files: readonly PackageFile[];
-  /** How much it is compressed, 1 to 9. */
+  /** How much it is compressed, 1 to 9; 0: not at all. */
   readonly level: number;
   /** For the files before they are packed; empty. */
   readonly work: string;
@@ -36,7 +36,7 @@ export function makeRpm(options: RpmOptions): string {
     use_source_date_epoch_as_buildtime: "1",
     clamp_mtime_to_source_date_epoch: "1",
     source_date_epoch_from_changelog: "0",
-    _binary_payload: `w${level}.xzdio`,
+    _binary_payload: level === 0 ? "w.ufdio" : `w${level}.xzdio`,
     // Nothing is stripped, compressed or rewritten on the way.
     __os_install_post: "%{nil}",
     debug_package: "%{nil}",
