@@ -48,8 +48,9 @@ export async function attachesAndFetches({ lab, patience, say }: Scene): Promise
 export async function showsStatus({ first: { vm }, patience, say }: Scene): Promise<void> {
   await vm.console.ready(120_000 * patience);
   const status = await vm.console.run("connector status", 30_000 * patience);
-  assert.equal(status.code, 0, status.text);
-  assert.match(status.text, /Active/);
+  // 1: it works, and says what should be looked at. A machine of software alone is slow, and metadata may come late.
+  assert.ok(status.code <= 1, status.text);
+  assert.match(status.text, /^\S*aws-us-vir-con-00001\S*\s+\S*Active/m);
   say(`connector status over the serial console:\n${indented(status.text)}`);
   const facts = [
     "test -d /sys/module/wireguard && echo kernel WireGuard",
