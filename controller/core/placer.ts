@@ -4,6 +4,7 @@ import { type Believed, believe, type ForeignGrant } from "./believed.ts";
 import type { Fleet } from "./fleet.ts";
 import { Handovers } from "./handovers.ts";
 import type { Judge } from "./judge.ts";
+import { trustIn } from "./judgement.ts";
 import type { Model } from "./model.ts";
 import { auditOfMoves, type Move, moveOf, remembering } from "./moves.ts";
 import { Outcomes } from "./outcomes.ts";
@@ -131,8 +132,8 @@ export class Placer {
     const outcomes = this.#outcomes.take();
     this.#devices = new Set();
     const verdictOf = (instance: string) => this.#judge.verdictOf(instance);
-    const isOpen = (instance: string) => verdictOf(instance).is === "serving";
-    const placement = new Placement(this.#model, this.#fleet, this.#turn, isOpen);
+    const trust = (instance: string) => trustIn(verdictOf(instance));
+    const placement = new Placement(this.#model, this.#fleet, this.#turn, trust);
     const believed = believe({ devices, outcomes }, this.#model, this.#refusals, now.monotonicMs);
     const changes: Change[] = [];
     const moves: Move[] = [];
@@ -187,6 +188,7 @@ export class Placer {
     const seeker: Seeker = {
       group,
       off: session?.place.is === "waiting" || fate === "stay" ? undefined : session?.place.instance,
+      hasNone: session === undefined || session.place.is === "waiting",
       isRefusedBy: (instance) =>
         session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs),
     };
@@ -197,7 +199,7 @@ export class Placer {
       newId: this.#newId,
       device: id,
       take: () => placement.take(seeker),
-      takeHome: () => placement.take({ group, home: this.#homeOf(id, group) }),
+      takeHome: () => placement.take({ group, home: this.#homeOf(id, group), hasNone: true }),
       leave: (instance, inFlight) => placement.leave(instance, inFlight),
     });
     this.#note(id, next, now);
