@@ -22,6 +22,7 @@ export const mappings: { readonly [Table in TableName]: Mapping<Tables[Table]> }
   token: plain("token", "name"),
   carrier: plain("carrier", "name"),
   counter: plain("counter", "name"),
+  restart: plain("restart", "name", ["outcome", "steps"]),
   session: {
     table: "session",
     key: "id",

@@ -27,6 +27,15 @@ export const handlers: { readonly [Name in EndpointName]: Handler<Name> } = {
   "connector.remove": (context, { params }) => run(context, { command: "connector.remove", ...params }),
   "connector.failover": (context, { params, body }) =>
     run(context, { command: "connector.failover", ...params, ...body }),
+  "connector.restart": (context, { params, body }) =>
+    run(context, { command: "connector.restart", ...params, ...body }),
+  "connector.restart.show": ({ admin }, { params }) => {
+    const connector = one("connector", params.connector, admin.views.connector(params.connector));
+    if (!connector.ok) return connector;
+    return one("restart of connector", params.connector, admin.views.restart(params.connector));
+  },
+  "connector.restart.cancel": (context, { params }) =>
+    run(context, { command: "connector.restart.cancel", ...params }),
 
   "resource.list": ({ admin }, { params }) => {
     const connector = one("connector", params.connector, admin.views.connector(params.connector));

@@ -42,6 +42,8 @@ const ConfigFile = z.strictObject({
   pathGraceMs: bounded("pathGraceMs"),
   holdDownMs: bounded("holdDownMs"),
   drainDeadlineMs: bounded("drainDeadlineMs"),
+  restartDrainMs: bounded("restartDrainMs"),
+  restartReturnMs: bounded("restartReturnMs"),
 });
 type Fields = z.input<typeof ConfigFile>;
 
@@ -94,9 +96,11 @@ export function readServeConfig({ config, ...flags }: ServeFlags): ConfigOutcome
   }
   checkFolder(awsCertificates, problems);
   const { agentHeartbeatMs: agent, deviceHeartbeatMs: device, settleMs } = parsed.data;
-  const { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs, drainDeadlineMs } = parsed.data;
-  const failover = { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs, drainDeadlineMs };
-  const settings = { heartbeatMs: { agent, device }, settleMs, ...failover };
+  const { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs } = parsed.data;
+  const { drainDeadlineMs, restartDrainMs, restartReturnMs } = parsed.data;
+  const failover = { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs };
+  const drains = { drainDeadlineMs, restartDrainMs, restartReturnMs };
+  const settings = { heartbeatMs: { agent, device }, settleMs, ...failover, ...drains };
   problems.push(...contradictions({ ...coreDefaults, ...settings }));
   if (problems.length > 0) return { ok: false, problems };
   return { ok: true, value: { host, port, stateDir, tls, awsCertificates, logLevel, settings } };

@@ -10,6 +10,7 @@ import {
 } from "../../protocol/specs.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { MoveReason } from "./judgement.ts";
+import type { RestartView } from "./restart-views.ts";
 import type {
   AuditEntry,
   ConnectorView,
@@ -117,6 +118,15 @@ export const commands = {
   "connector.remove": command("connector.remove", { connector: Name }),
   /** Active-standby: all sessions go to the other instance, or to the named one, which carries from now on. */
   "connector.failover": command("connector.failover", { connector: Name, to: Name.optional() }),
+  /**
+   * Restarts the agents of all its instances, one after the other, each emptied before. `minActive`: how many must stay
+   * Active meanwhile; absent: one less than are, at least one. Refused while one runs.
+   */
+  "connector.restart": command("connector.restart", {
+    connector: Name,
+    minActive: z.int().min(0).max(63).optional(),
+  }),
+  "connector.restart.cancel": command("connector.restart.cancel", { connector: Name }),
   /** Adds an enterprise resource, or replaces the one of that name. */
   "resource.set": command("resource.set", { connector: Name, resource: ResourceSpec }),
   "resource.remove": command("resource.remove", { connector: Name, resource: Name }),
@@ -146,6 +156,8 @@ export const AdminCommand = z.discriminatedUnion("command", [
   commands["connector.update"],
   commands["connector.remove"],
   commands["connector.failover"],
+  commands["connector.restart"],
+  commands["connector.restart.cancel"],
   commands["resource.set"],
   commands["resource.remove"],
   commands["group.create"],
@@ -171,6 +183,8 @@ export interface CommandResults {
   "connector.update": ConnectorView;
   "connector.remove": ConnectorView;
   "connector.failover": ConnectorView;
+  "connector.restart": RestartView;
+  "connector.restart.cancel": RestartView;
   "resource.set": ConnectorView;
   "resource.remove": ConnectorView;
   "group.create": GroupView;

@@ -30,6 +30,11 @@ export function applied(world: World, change: Change): void {
       if ("put" in change) carriesNow(world, change.put);
       world.placer.wake(world.now);
       break;
+    case "restart": {
+      const row = "put" in change ? change.put : undefined;
+      for (const { instance } of row?.steps ?? []) world.judge.look(instance);
+      break;
+    }
     case "session":
     case "group":
     case "otp":

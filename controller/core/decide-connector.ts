@@ -45,6 +45,7 @@ export const connectorDeciders: Deciders<
     const changes = [
       remove("connector", connector),
       remove("carrier", connector),
+      remove("restart", connector),
       ...otps.map(({ id }) => remove("otp", id)),
     ];
     const view = context.views.connector(connector);

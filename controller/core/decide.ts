@@ -4,11 +4,13 @@ import { accessDeciders } from "./decide-access.ts";
 import { connectorDeciders } from "./decide-connector.ts";
 import { failoverDeciders } from "./decide-failover.ts";
 import { fleetDeciders } from "./decide-fleet.ts";
+import { restartDeciders } from "./decide-restart.ts";
 import type { DecideContext, Deciders, Decision } from "./decision.ts";
 
 const deciders: Deciders<CommandName> = {
   ...connectorDeciders,
   ...failoverDeciders,
+  ...restartDeciders,
   ...accessDeciders,
   ...fleetDeciders,
 };

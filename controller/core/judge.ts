@@ -18,6 +18,7 @@ import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
 import type { Move } from "./moves.ts";
 import type { Peers } from "./peers.ts";
+import { isEmptied } from "./restart-row.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
 import { Settling } from "./settling.ts";
@@ -213,11 +214,13 @@ export class Judge {
     standing.heldDownUntilMs = now.monotonicMs + this.#settings.holdDownMs * factor;
   }
 
-  #evidence({ id, drainSinceMs }: InstanceRow, standing: Standing | undefined): Evidence {
+  #evidence(row: InstanceRow, standing: Standing | undefined): Evidence {
+    const { id, drainSinceMs } = row;
     const facts = this.#fleet.instance(id);
     return {
       link: this.#link(id),
       isDrained: drainSinceMs !== null,
+      isRestarting: isEmptied(this.#model.restartStage(row)),
       status: facts?.report?.status,
       said: this.witnesses.of(id),
       heldDownUntilMs: standing?.heldDownUntilMs ?? 0,

@@ -19,6 +19,8 @@ export interface Evidence {
   readonly link: LinkEvidence;
   /** An administrator drains it. */
   readonly isDrained: boolean;
+  /** It is its turn in a rolling restart. */
+  readonly isRestarting: boolean;
   /** Its own word on its last link. */
   readonly status: InstanceStatus | undefined;
   /** What devices say that are here to say so. */
@@ -28,7 +30,7 @@ export interface Evidence {
 }
 
 /** `failover`: in active-standby the other one carries instead, because somebody asked for that. */
-export type LeavingWhy = "administrator" | "instance" | "failover";
+export type LeavingWhy = "administrator" | "restart" | "instance" | "failover";
 export type GoneWhy = "goodbye" | "link-lost" | "devices";
 
 export type Verdict =
@@ -40,15 +42,15 @@ export type Verdict =
 export const serving: Verdict = { is: "serving" };
 
 export function judge(evidence: Evidence, settings: JudgeSettings, nowMs: number): Verdict {
-  const { link, isDrained, status } = evidence;
+  const { link, isDrained, isRestarting, status } = evidence;
   if (link.is === "goodbye") return { is: "gone", why: "goodbye" };
   if (isCondemned(evidence, settings) || nowMs < evidence.heldDownUntilMs)
     return { is: "gone", why: "devices" };
-  if (link.is === "lost") {
-    if (nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
-  }
+  // Before the link: who is to be moved is moved also from an instance that forwards on under a dead agent.
   if (isDrained) return { is: "leaving", why: "administrator" };
+  if (isRestarting) return { is: "leaving", why: "restart" };
   if (status === "Draining") return { is: "leaving", why: "instance" };
+  if (link.is === "lost" && nowMs >= link.sinceMs + link.graceMs) return { is: "gone", why: "link-lost" };
   return serving;
 }
 

@@ -1,4 +1,5 @@
 import type { GroupPool } from "./admin.ts";
+import type { RestartRow, RestartStage } from "./restart-row.ts";
 import type {
   CarrierRow,
   Change,
@@ -33,6 +34,8 @@ export class Model {
   /** By connector. */
   readonly carriers = new Map<string, CarrierRow>();
   readonly tokens = new Map<string, TokenRow>();
+  /** The last rolling restart of each connector, by the connector's name. */
+  readonly restarts = new Map<string, RestartRow>();
   instancesEver = 0;
   /** Raised with every change of the tokens. */
   tokensRevision = 0;
@@ -49,6 +52,9 @@ export class Model {
   readonly sessionByDevice = new Map<string, SessionRow>();
   /** Which connector serves a group, and with which pool. One does, at most. */
   readonly serviceOf = new Map<string, { readonly connector: string; readonly pool: GroupPool }>();
+
+  /** Those of `restarts` that run. */
+  readonly running = new Map<string, RestartRow>();
 
   readonly #instancesOf = new Map<string, Set<string>>();
   readonly #devicesOf = new Map<string, Set<string>>();
@@ -95,11 +101,21 @@ export class Model {
       case "counter":
         if ("put" in change) this.instancesEver = change.put.value;
         break;
+      case "restart":
+        replace(this.restarts, change, (row) => row.name);
+        if ("put" in change && change.put.outcome === null) this.running.set(change.put.name, change.put);
+        else this.running.delete("put" in change ? change.put.name : change.remove);
+        break;
     }
   }
 
   instancesOf(connector: string): InstanceRow[] {
     return rows(this.#instancesOf.get(connector), this.instances);
+  }
+
+  /** Where an instance is in the rolling restart of its connector; undefined when none runs, or it came later. */
+  restartStage({ id, connector }: InstanceRow): RestartStage | undefined {
+    return this.running.get(connector)?.steps.find(({ instance }) => instance === id)?.stage;
   }
 
   /** The ids of a group's devices. */

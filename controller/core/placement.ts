@@ -3,6 +3,7 @@ import type { Fleet } from "./fleet.ts";
 import type { Trust } from "./judgement.ts";
 import { type Model, servesPool } from "./model.ts";
 import type { InstanceRow } from "./rows.ts";
+import type { Room } from "./seekers.ts";
 
 export interface Place {
   readonly instance: string;
@@ -16,6 +17,8 @@ export interface Seeker {
   readonly off?: string | undefined;
   /** Where the address it had rests for it: it gets that instance, also when all other addresses there are taken. */
   readonly home?: string | undefined;
+  /** It still has its address there: if nothing else is to be had, that is where it stays. */
+  readonly left?: string | undefined;
   /** The instance did not serve it just now. */
   readonly isRefusedBy?: (instance: string) => boolean;
   /** It has no place at all: one that is doubted is better than none. */
@@ -73,13 +76,11 @@ export class Placement {
     const service = this.#model.serviceOf.get(seeker.group);
     if (service === undefined) return "placement.no-connector";
     const { pool } = service.pool;
-    const { shares, carrier } = this.#group(service.connector);
-    const isOnlyOne = carrier !== undefined && (carrier === null || seeker.off !== carrier);
-    const all = shares.get(pool) ?? [];
-    const ofPool = isOnlyOne ? all.filter(({ of }) => of.id === carrier) : all;
+    const ofPool = this.#sharesOf(service.connector, pool, seeker.off);
     if (ofPool.length === 0) return "placement.no-instance";
     const chosen =
       this.#choose(ofPool, seeker, false) ??
+      this.#choose(ofPool, { ...seeker, home: seeker.left }, false) ??
       (seeker.hasNone ? this.#choose(ofPool, seeker, true) : undefined);
     if (chosen === undefined) return "placement.no-address";
     chosen.of.load += 1;
@@ -99,12 +100,35 @@ export class Placement {
   }
 
   /**
-   * Groups in the order in which their sessions are best placed: those with the fewest instances to go to first, so that the
-   * others fill what is low then. Otherwise a group that may go anywhere would load the one instance another needs.
+   * Devices in the order in which they are best served: those whose group has the fewest instances to go to first, so that
+   * the others fill what is low then. Otherwise a group that may go anywhere would load the one instance another needs.
    */
+  devicesInOrder(devices: ReadonlySet<string>): Iterable<string> {
+    const byGroup = new Map<string, string[]>();
+    for (const id of devices) {
+      const group = this.#model.devices.get(id)?.group ?? "";
+      const others = byGroup.get(group);
+      if (others === undefined) byGroup.set(group, [id]);
+      else others.push(id);
+    }
+    if (byGroup.size < 2) return devices;
+    return this.inOrder(byGroup.keys()).flatMap((group) => byGroup.get(group) ?? []);
+  }
+
+  /** Groups, those with the fewest instances to go to first. */
   inOrder(groups: Iterable<string>): string[] {
     const open = new Map([...groups].map((group) => [group, this.#openTo(group)]));
     return [...open].toSorted(([, a], [, b]) => a - b).map(([group]) => group);
+  }
+
+  /** What a group may hope for as things are. */
+  roomFor(group: string): Room {
+    const service = this.#model.serviceOf.get(group);
+    if (service === undefined) return { free: 0, code: "placement.no-connector" };
+    const shares = this.#sharesOf(service.connector, service.pool.pool, undefined);
+    if (shares.length === 0) return { free: 0, code: "placement.no-instance" };
+    const free = shares.reduce((sum, share) => sum + Math.max(0, share.free), 0);
+    return { free, code: free === 0 ? "placement.no-address" : undefined };
   }
 
   #openTo(group: string): number {
@@ -112,6 +136,13 @@ export class Placement {
     if (service === undefined) return 0;
     const shares = this.#group(service.connector).shares.get(service.pool.pool) ?? [];
     return shares.filter(({ of, free }) => free > 0 && !of.isDoubted).length;
+  }
+
+  #sharesOf(connector: string, pool: string, off: string | undefined): readonly Share[] {
+    const { shares, carrier } = this.#group(connector);
+    const all = shares.get(pool) ?? [];
+    const isOnlyOne = carrier !== undefined && (carrier === null || off !== carrier);
+    return isOnlyOne ? all.filter(({ of }) => of.id === carrier) : all;
   }
 
   #choose(

@@ -1,6 +1,7 @@
 import type { DeploymentMode, DnsServers, Ipv6PoolMatch, ResourceSpec } from "../../protocol/specs.ts";
 import type { GroupPool, HostingEnvironment, PoolRanges } from "./admin.ts";
 import type { MoveReason } from "./judgement.ts";
+import type { RestartRow } from "./restart-row.ts";
 
 /**
  * What the controller knows for good, one type per table. Rows are values: a change puts a whole new row. The model
@@ -167,6 +168,7 @@ export interface Tables {
   readonly carrier: CarrierRow;
   readonly token: TokenRow;
   readonly counter: CounterRow;
+  readonly restart: RestartRow;
 }
 export type TableName = keyof Tables;
 
@@ -181,6 +183,7 @@ export const tableNames = [
   "carrier",
   "token",
   "counter",
+  "restart",
 ] as const satisfies readonly TableName[];
 
 /** One step of a decision. The key is the row's `id`, or its `name` where it has none. */

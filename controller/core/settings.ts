@@ -23,6 +23,10 @@ export interface CoreSettings {
   readonly holdDownMs: number;
   /** How long a place that is left serves on when the new one is granted and its device does not come over, ms. */
   readonly drainDeadlineMs: number;
+  /** How long a rolling restart waits until all sessions of an instance have a place elsewhere; `drainDeadlineMs` comes on top. */
+  readonly restartDrainMs: number;
+  /** How long a rolling restart waits for an instance that was restarted, or for another that it cannot do without, ms. */
+  readonly restartReturnMs: number;
   /** How long a device waits at most before it is tried again although nothing seemed to change, ms. */
   readonly retryWaitingMs: number;
   /** After a failed commit of sessions, ms. Commands are answered with the failure instead. */
@@ -45,6 +49,8 @@ export const coreDefaults: CoreSettings = {
   pathGraceMs: 1_000,
   holdDownMs: 30_000,
   drainDeadlineMs: 30_000,
+  restartDrainMs: 60_000,
+  restartReturnMs: 120_000,
   retryWaitingMs: 5_000,
   retryStoreMs: 1_000,
   retryAfterMs: 5_000,
@@ -66,6 +72,8 @@ export const failoverBounds = {
   pathGraceMs: { min: 200, max: 60_000 },
   holdDownMs: { min: 1_000, max: 600_000 },
   drainDeadlineMs: { min: 1_000, max: 3_600_000 },
+  restartDrainMs: { min: 1_000, max: 3_600_000 },
+  restartReturnMs: { min: 1_000, max: 3_600_000 },
 } as const satisfies Partial<Record<keyof CoreSettings, { min: number; max: number }>>;
 
 type Times = Pick<

@@ -20,12 +20,13 @@ export function judgementView(id: string, model: Model, judge: Judge, now: Insta
     devicesDead: dead.devices,
     moved: isServing ? 0 : (standing?.moved ?? 0),
     leaving: model.leavingFrom(id).size,
-    waiting: isServing ? 0 : waiting(id, model, judge, now),
+    waiting: sessionsWithoutPlace(id, model, judge, now),
   };
 }
 
 /** Sessions that should be elsewhere and have found no other place. Looks at all of them, so only for who is not serving. */
-function waiting(id: string, model: Model, judge: Judge, now: Instant): number {
+export function sessionsWithoutPlace(id: string, model: Model, judge: Judge, now: Instant): number {
+  if (judge.verdictOf(id).is === "serving") return 0;
   let count = 0;
   for (const key of model.sessionsOn(id)) {
     const session = model.sessions.get(key);

@@ -5,10 +5,12 @@ import { instancesMax } from "./decide-connector.ts";
 import type { DeviceFacts, Fleet, InstanceFacts } from "./fleet.ts";
 import type { Judge } from "./judge.ts";
 import { type Model, servesPool } from "./model.ts";
+import type { RestartView } from "./restart-views.ts";
 import type { ConnectorRow, DeviceRow, InstanceRow, SessionRow } from "./rows.ts";
 import { deviceCodeView, groupView, otpView, tokenView } from "./show-access.ts";
 import { carrierView } from "./show-carrier.ts";
 import { judgementView } from "./show-judgement.ts";
+import { drainView, restartSummary, restartView, type Shown } from "./show-restart.ts";
 import { waitingViews } from "./show-waiting.ts";
 import type {
   ConnectorView,
@@ -32,12 +34,14 @@ export class Views implements ControllerViews {
   readonly #model: Model;
   readonly #fleet: Fleet;
   readonly #judge: Judge;
+  readonly #shown: Shown;
   readonly #now: () => Instant;
 
-  constructor({ model, fleet, judge }: { model: Model; fleet: Fleet; judge: Judge }, now: () => Instant) {
-    this.#model = model;
-    this.#fleet = fleet;
-    this.#judge = judge;
+  constructor(shown: Shown, now: () => Instant) {
+    this.#shown = shown;
+    this.#model = shown.model;
+    this.#fleet = shown.fleet;
+    this.#judge = shown.judge;
     this.#now = now;
   }
 
@@ -49,6 +53,11 @@ export class Views implements ControllerViews {
   connector(name: string): ConnectorView | undefined {
     const row = this.#model.connectors.get(name);
     return row && this.#connector(row, waitingViews(this.#model));
+  }
+
+  restart(connector: string): RestartView | undefined {
+    const row = this.#model.restarts.get(connector);
+    return row && restartView(row, this.#shown, this.#now());
   }
 
   groups(): GroupView[] {
@@ -110,6 +119,7 @@ export class Views implements ControllerViews {
     const instances = this.#model.instancesOf(row.name);
     const statuses = instances.map(({ id }) => statusOf(this.#fleet.instance(id)));
     const { groups, resources, networks, accounts, ...rest } = row;
+    const restart = this.#model.restarts.get(row.name);
     return {
       ...rest,
       groups: [...groups],
@@ -124,6 +134,7 @@ export class Views implements ControllerViews {
       sessions: instances.reduce((sum, { id }) => sum + this.#model.sessionsOn(id).size, 0),
       carrier: carrierView(row, this.#model),
       waiting: waiting.filter(({ group }) => this.#model.serviceOf.get(group)?.connector === row.name),
+      restart: restart === undefined ? null : restartSummary(restart),
     };
   }
 
@@ -145,9 +156,11 @@ export class Views implements ControllerViews {
         .map(({ group, pool }) => ({ group, pool })),
       version: report?.version ?? null,
       upSinceMs: report?.upSinceMs ?? null,
+      process: report?.process ?? null,
       linkUpSinceMs: facts?.link?.since.wallMs ?? null,
       lastSeenMs: facts?.link === undefined ? (facts?.heard?.wallMs ?? null) : this.#now().wallMs,
       drain: drainSinceMs !== null,
+      draining: drainView(row, this.#shown, this.#now()),
       pools: groups.map(({ pool, group, leaseMinutes }) => ({
         pool,
         group,

@@ -13,6 +13,7 @@ import {
 import { ResourceSpec } from "../../protocol/specs.ts";
 import { Condition, InstanceStatus, PoolCounts } from "../../protocol/view.ts";
 import { ConnectorInput, GroupPool } from "./admin.ts";
+import { DrainView, RestartSummary, type RestartView } from "./restart-views.ts";
 
 /** What an administrator sees. Derived from facts at the moment of asking; secrets are in none of them. */
 
@@ -41,6 +42,8 @@ export const ConnectorView = ConnectorInput.extend({
   /** In active-standby, the instance that carries; null: none yet, or another mode. */
   carrier: CarrierView.nullable(),
   waiting: z.array(WaitingView),
+  /** The rolling restart that runs, or the last one; null: there was none. */
+  restart: RestartSummary.nullable(),
   createdAtMs: EpochMs,
 });
 export type ConnectorView = z.infer<typeof ConnectorView>;
@@ -90,7 +93,9 @@ export type InstancePoolView = z.infer<typeof InstancePoolView>;
  */
 export const JudgementView = z.object({
   is: z.enum(["serving", "leaving", "gone"]),
-  why: z.enum(["administrator", "instance", "failover", "goodbye", "link-lost", "devices"]).nullable(),
+  why: z
+    .enum(["administrator", "restart", "instance", "failover", "goodbye", "link-lost", "devices"])
+    .nullable(),
   /** null while it serves. */
   sinceMs: EpochMs.nullable(),
   /** Devices on a link, by what they say of their path to it. */
@@ -117,6 +122,8 @@ export const InstanceView = z.object({
   /** null until the instance has reported. */
   version: z.string().nullable(),
   upSinceMs: EpochMs.nullable(),
+  /** The agent's process, another one after each start; null until it has reported, and from agents that cannot be restarted from here. */
+  process: Id.nullable(),
   id: Id,
   connector: Name,
   accountId: z.string(),
@@ -134,6 +141,8 @@ export const InstanceView = z.object({
   lastSeenMs: EpochMs.nullable(),
   /** An administrator asked it to take no new sessions. */
   drain: z.boolean(),
+  /** How far it has come with taking no sessions, for whatever reason; null while it takes them. */
+  draining: DrainView.nullable(),
   pools: z.array(InstancePoolView),
   /** The prefixes of the interface as the instance reads them; null: nothing reported yet. */
   prefixes: z.object({ ipv4: z.array(z.string()), ipv6: z.array(z.string()), readAtMs: EpochMs }).nullable(),
@@ -253,6 +262,8 @@ export const pageLimits = { byDefault: 100, max: 1000 } as const;
 export interface ControllerViews {
   connectors(): ConnectorView[];
   connector(name: string): ConnectorView | undefined;
+  /** The rolling restart of a connector that runs, or the last one. */
+  restart(connector: string): RestartView | undefined;
   groups(): GroupView[];
   instances(connector?: string): InstanceView[];
   instance(name: string): InstanceView | undefined;

@@ -10,6 +10,7 @@ import type { Peers } from "./peers.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Placer } from "./placer.ts";
 import type { Makers } from "./ports.ts";
+import type { Restarts } from "./restarts.ts";
 import type { CoreSettings } from "./settings.ts";
 
 /** What the parts of the core share while an input is handled. */
@@ -23,6 +24,7 @@ export interface World {
   readonly placer: Placer;
   readonly judge: Judge;
   readonly carriers: Carriers;
+  readonly restarts: Restarts;
   readonly pipeline: Pipeline;
   readonly totals: Totals;
   /** Of the input that is being handled. */

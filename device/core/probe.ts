@@ -1,5 +1,6 @@
 import type { Core } from "../../protocol/core.ts";
 import type { Instant } from "../../protocol/time.ts";
+import { type Echo, enough, inVain, type Question, questionFor } from "./question.ts";
 
 export interface ProbeSettings {
   /** How often it is looked whether something came back: while there is traffic, and while there is none. */
@@ -9,6 +10,8 @@ export interface ProbeSettings {
   readonly askAfterMs: number;
   /** Nothing has come back for so long, and a question went unanswered: the path is dead. */
   readonly deadAfterMs: number;
+  /** The same where users sent on all the while. */
+  readonly sentOnDeadAfterMs: number;
   /** A path that was never heard may still be on its way to the instance. */
   readonly firstDeadAfterMs: number;
   /** So long without a lost echo, and the path counts as one that loses nothing. */
@@ -16,23 +19,16 @@ export interface ProbeSettings {
 }
 
 export const probeDefaults: ProbeSettings = {
-  busyEveryMs: 400,
+  busyEveryMs: 300,
   quietEveryMs: 1_000,
   askAfterMs: 1_300,
   deadAfterMs: 1_300,
+  sentOnDeadAfterMs: 700,
   firstDeadAfterMs: 2_000,
   calmAfterMs: 60_000,
 };
 
 export type Verdict = "alive" | "dead";
-
-/** What came of a question: echoes one after the other for a second, until the first is answered. */
-export type Echo =
-  /** `lost`: those sent before, whose answers should have been there. */
-  | { readonly is: "answered"; readonly lost: number }
-  | { readonly is: "silent" }
-  /** This host could not ask, or not wait for an answer; that says nothing about the path. */
-  | { readonly is: "unsent" };
 
 /** All that the path's peer has sent and was sent so far. */
 export interface Counters {
@@ -52,7 +48,7 @@ export type ProbeEffect =
   /** Answer with `counted`. */
   | { readonly do: "count"; readonly effectId: number }
   /** Ask the instance's end; answer with `echoed`. */
-  | { readonly do: "ask"; readonly effectId: number }
+  | { readonly do: "ask"; readonly effectId: number; readonly question: Question }
   | { readonly do: "tell"; readonly path: string; readonly verdict: Verdict };
 
 type ProbeState =
@@ -66,19 +62,27 @@ type ProbeState =
       readonly counters: Counters | undefined;
       /** The reading that only counts what the answered question has added: it is no further sign of life. */
       readonly recount: number | undefined;
-      readonly asking: { readonly effectId: number; readonly atMs: number } | undefined;
-      /** When a question was last answered. */
-      readonly answeredAtMs: number | undefined;
+      readonly asking: Asking | undefined;
+      /** The last answer to a question: when it came, and after how long. */
+      readonly answered: { readonly atMs: number; readonly rttMs: number } | undefined;
       /** The last question went unanswered: the next reading, this one or a later, decides. */
-      readonly confirming: number | undefined;
+      readonly confirming: { readonly effectId: number; readonly txBytes: number } | undefined;
       /** When something last came back; at first, when the watch began. */
       readonly heardAtMs: number;
-      /** Questions without an answer since. */
-      readonly unanswered: number;
+      /** How much was asked without an answer since. */
+      readonly inVain: number;
       readonly doubts: Doubts;
       readonly lookAtMs: number;
       readonly verdict: Verdict | undefined;
     };
+
+interface Asking {
+  readonly effectId: number;
+  readonly atMs: number;
+  readonly question: Question;
+  /** What had been sent by then. */
+  readonly txBytes: number;
+}
 
 type Watching = Extract<ProbeState, { kind: "watching" }>;
 
@@ -152,10 +156,10 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
         counters: undefined,
         recount: undefined,
         asking: undefined,
-        answeredAtMs: undefined,
+        answered: undefined,
         confirming: undefined,
         heardAtMs: now.monotonicMs,
-        unanswered: 0,
+        inVain: 0,
         doubts: { count: 0, lastAtMs: now.monotonicMs },
         lookAtMs: now.monotonicMs,
         verdict: undefined,
@@ -168,7 +172,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const wasAway = now.monotonicMs - state.lookAtMs > lateMs;
     const afresh = {
       heardAtMs: now.monotonicMs,
-      unanswered: 0,
+      inVain: 0,
       asking: undefined,
       confirming: undefined,
       sinceEffectId: this.#effects,
@@ -198,8 +202,11 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const paced = isBusy ? { ...known, lookAtMs: this.#soon(state, now) } : known;
     this.#state = paced;
     if (hasCome) return this.#heard(paced, 0, now);
-    if (state.confirming !== undefined && effectId >= state.confirming) return this.#silent(paced, now);
-    return this.#shouldAsk(paced, hasGone, now) ? this.#ask(paced, now) : [];
+    const { confirming } = state;
+    if (confirming !== undefined && effectId >= confirming.effectId) {
+      return this.#silent(paced, (counters?.txBytes ?? 0) - confirming.txBytes, now);
+    }
+    return this.#shouldAsk(paced, hasGone, now) ? this.#ask(paced, hasGone, now) : [];
   }
 
   #soon(state: Watching, now: Instant): number {
@@ -210,17 +217,21 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
   #shouldAsk(state: Watching, hasGone: boolean, now: Instant): boolean {
     const { askAfterMs, busyEveryMs, quietEveryMs } = this.#settings;
     if (state.asking !== undefined) return false;
-    if (state.verdict !== "alive" || state.unanswered > 0) return true;
+    if (state.verdict !== "alive" || state.inVain > 0) return true;
     const quietMs = now.monotonicMs - state.heardAtMs;
-    const sinceAnswerMs = now.monotonicMs - (state.answeredAtMs ?? Number.NEGATIVE_INFINITY);
+    const sinceAnswerMs = now.monotonicMs - (state.answered?.atMs ?? Number.NEGATIVE_INFINITY);
     const hasWaited = quietMs >= busyEveryMs * nearly && sinceAnswerMs >= quietEveryMs * nearly;
     return quietMs >= askAfterMs || (hasGone && hasWaited);
   }
 
-  #ask(state: Watching, now: Instant): readonly ProbeEffect[] {
+  #ask(state: Watching, hasGone: boolean, now: Instant): readonly ProbeEffect[] {
     const effectId = ++this.#effects;
-    this.#state = { ...state, asking: { effectId, atMs: now.monotonicMs } };
-    return [{ do: "ask", effectId }];
+    const isAwaited = state.verdict === "alive" && (hasGone || state.inVain > 0);
+    const asked = { rttMs: state.answered?.rttMs, doubts: this.#doubts(state, now) };
+    const question = questionFor(asked, isAwaited);
+    const txBytes = state.counters?.txBytes ?? 0;
+    this.#state = { ...state, asking: { effectId, atMs: now.monotonicMs, question, txBytes } };
+    return [{ do: "ask", effectId, question }];
   }
 
   #echoed(before: Watching, effectId: number, echo: Echo, now: Instant): readonly ProbeEffect[] {
@@ -231,14 +242,16 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     switch (echo.is) {
       case "answered": {
         const recount = this.#count();
-        const answered = { ...state, recount: recount.effectId, answeredAtMs: now.monotonicMs };
-        return [...this.#heard(answered, echo.lost, now), recount];
+        const answered = { atMs: now.monotonicMs, rttMs: echo.rttMs };
+        return [...this.#heard({ ...state, recount: recount.effectId, answered }, echo.lost, now), recount];
       }
       case "silent": {
         // Traffic came back meanwhile: the echoes alone were lost.
         if (state.heardAtMs > asking.atMs) return [];
         const look = this.#count();
-        this.#state = { ...state, unanswered: state.unanswered + 1, confirming: look.effectId };
+        const { question, txBytes } = asking;
+        const confirming = { effectId: look.effectId, txBytes };
+        this.#state = { ...state, inVain: state.inVain + inVain[question], confirming };
         return [look];
       }
       case "unsent":
@@ -248,7 +261,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
 
   /** `lost` echoes, or a question that went unanswered, and yet it works. */
   #heard(state: Watching, lost: number, now: Instant): readonly ProbeEffect[] {
-    const wasLost = state.unanswered > 0 && now.monotonicMs - state.heardAtMs < outageMs;
+    const wasLost = state.inVain > 0 && now.monotonicMs - state.heardAtMs < outageMs;
     const wasDoubted = state.verdict === "alive" ? lost > 0 || wasLost : state.verdict === "dead" && wasLost;
     const doubts = wasDoubted
       ? { count: Math.min(doubtsMax, this.#doubts(state, now) + 1), lastAtMs: now.monotonicMs }
@@ -257,19 +270,20 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
       ...state,
       doubts,
       heardAtMs: now.monotonicMs,
-      unanswered: 0,
+      inVain: 0,
       confirming: undefined,
       verdict: "alive",
     };
     return state.verdict === "alive" ? [] : [{ do: "tell", path: state.path, verdict: "alive" }];
   }
 
-  /** Asked in vain, and the counter says the same. */
-  #silent(state: Watching, now: Instant): readonly ProbeEffect[] {
-    const { deadAfterMs, firstDeadAfterMs } = this.#settings;
-    const afterMs = state.verdict === undefined ? firstDeadAfterMs : deadAfterMs;
-    const isDead =
-      state.unanswered > this.#doubts(state, now) && now.monotonicMs - state.heardAtMs >= afterMs;
+  /** Asked in vain, and the counter says the same; so many bytes were sent since it was asked. */
+  #silent(state: Watching, sentBytes: number, now: Instant): readonly ProbeEffect[] {
+    const { deadAfterMs, sentOnDeadAfterMs, firstDeadAfterMs } = this.#settings;
+    const needed = enough({ doubts: this.#doubts(state, now) }, sentBytes);
+    const usualMs = needed.isSentOn ? sentOnDeadAfterMs : deadAfterMs;
+    const afterMs = state.verdict === undefined ? firstDeadAfterMs : usualMs;
+    const isDead = state.inVain >= needed.inVain && now.monotonicMs - state.heardAtMs >= afterMs;
     if (!isDead) {
       this.#state = { ...state, confirming: undefined, lookAtMs: now.monotonicMs + againAfterMs };
       return [];

@@ -45,6 +45,7 @@ test("every command is there", async () => {
     "connector show",
     "connector update",
     "connector failover",
+    "connector restart",
     "connector delete",
     "group create",
     "group list",

@@ -394,6 +394,29 @@ describe("a drain", () => {
     expect(session?.epoch).toBeGreaterThan(1);
   });
 
+  test("that is taken back brings it back to its own address also where there is no free one", () => {
+    const { h, all, users } = group(2, 2);
+    const [first, second] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    const says = ({ agent }: Instance, free: number) =>
+      agent.report({ "pool/Pool1": { total: 16, leased: 16 - free, cooling: 0, quarantined: 0, free } });
+    // What the other offers is gone when it is asked for.
+    second.agent.offer({ Pool1: 0 });
+    says(second, 1);
+    h.do({ command: "instance.drain", instance: first.name });
+    h.pass(200);
+    says(second, 0);
+    says(first, 0);
+    expect(h.views.device(user.id)?.session).toMatchObject({ state: "waiting" });
+    h.pass(10_000);
+    expect(h.views.device(user.id)?.session, "while it is drained").toMatchObject({ state: "waiting" });
+    h.do({ command: "instance.resume", instance: first.name });
+    h.pass(10_000);
+    const session = h.views.device(user.id)?.session;
+    expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
+  });
+
   test("of an instance that then says goodbye ends what it still served", () => {
     const { h, all, users } = group(2, 2);
     const [first] = two(all);

@@ -21,6 +21,7 @@ export function fakeAdmin(changes: Partial<AdminPort> = {}): AdminPort {
     views: {
       connectors: none,
       connector: nothing,
+      restart: nothing,
       groups: none,
       instances: none,
       instance: nothing,

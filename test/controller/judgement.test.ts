@@ -27,6 +27,7 @@ function words(devices: number, users = devices, networks = users): Words {
 const well: Evidence = {
   link: up,
   isDrained: false,
+  isRestarting: false,
   status: "Active",
   said: said(0, 0),
   heldDownUntilMs: 0,
@@ -47,6 +48,12 @@ describe("an instance", () => {
     ],
     ["whose link is lost is given its grace", { link: lost }, "serving"],
     ["drained by an administrator leaves", { isDrained: true }, "leaving: administrator"],
+    ["whose turn it is in a rolling restart leaves", { isRestarting: true }, "leaving: restart"],
+    [
+      "leaves because of the administrator when there are both reasons",
+      { isDrained: true, isRestarting: true },
+      "leaving: administrator",
+    ],
     [
       "drained by an administrator leaves also without a link",
       { link: lost, isDrained: true },
@@ -118,7 +125,10 @@ describe("an instance", () => {
     expect(judgeAgainAtMs({ ...well, link: lost }, 12_999)).toBe(13_000);
     expect(verdict({ link: lost }, 13_000)).toBe("gone: link-lost");
     expect(judgeAgainAtMs({ ...well, link: lost }, 13_000)).toBeUndefined();
-    expect(verdict({ link: lost, isDrained: true }, 13_000)).toBe("gone: link-lost");
+    expect(
+      verdict({ link: lost, isDrained: true }, 13_000),
+      "who drains it wants it empty all the same",
+    ).toBe("leaving: administrator");
     expect(judgeAgainAtMs(well, 0), "nothing changes by itself").toBeUndefined();
   });
 });

@@ -178,7 +178,9 @@ export class DeviceHost implements Client {
           return;
         }
         case "ask":
-          this.kernel.ask((echo) => probe.post({ kind: "echoed", effectId: effect.effectId, echo }));
+          this.kernel.ask(effect.question, (echo) =>
+            probe.post({ kind: "echoed", effectId: effect.effectId, echo }),
+          );
           return;
         case "tell":
           if (carrier === undefined || pathOf(carrier) !== effect.path) return;

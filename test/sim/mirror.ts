@@ -1,17 +1,25 @@
 import type { ControllerEffect, ControllerInput } from "../../controller/core/effects.ts";
 import { servesPool } from "../../controller/core/model.ts";
 import type { Plan, SessionRow } from "../../controller/core/rows.ts";
+import { coreDefaults } from "../../controller/core/settings.ts";
 import type { ClientMessage, StateFrame } from "../../protocol/messages.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { InstanceStatus, PoolCounts } from "../../protocol/view.ts";
+import { Condemnation } from "./condemnation.ts";
 import { check } from "./finding.ts";
 import type { World } from "./world.ts";
 
 interface Told {
   link: number | undefined;
+  /** When something came over it last. */
+  heardAtMs: number;
+  hasSaidGoodbye: boolean;
   status: InstanceStatus | undefined;
   readonly pools: Map<string, PoolCounts>;
 }
+
+/** Three heartbeats without a word and the time to notice: nobody is on such a link. */
+const silentMs = coreDefaults.heartbeatMs.agent * coreDefaults.silentHeartbeats + 2_000;
 
 interface Eligible {
   readonly id: string;
@@ -30,11 +38,13 @@ export class Mirror {
   readonly #refused = new Set<string>();
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
+  readonly #condemnation: Condemnation;
   /** `instance device/pool` of the addresses that rest for somebody. */
   readonly #resting = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
+    this.#condemnation = new Condemnation(world);
   }
 
   clear(): void {
@@ -42,6 +52,7 @@ export class Mirror {
     this.#told.clear();
     this.#refused.clear();
     this.#doubted.clear();
+    this.#condemnation.clear();
   }
 
   /** Instances that may get a session of this pool now, and that nobody has called dead. */
@@ -56,6 +67,7 @@ export class Mirror {
   }
 
   before(input: ControllerInput): void {
+    this.#condemnation.before(input);
     switch (input.kind) {
       case "received":
         this.#received(input.link, input.message);
@@ -101,6 +113,10 @@ export class Mirror {
   #received(link: number, message: ClientMessage): void {
     if (message.type === "hello" || message.type === "enrol") this.#keys.set(link, message.identityKey);
     const told = [...this.#told].find(([, one]) => one.link === link);
+    if (told !== undefined) {
+      told[1].heardAtMs = this.#world.agenda.nowMs;
+      told[1].hasSaidGoodbye ||= message.type === "goodbye";
+    }
     if (message.type !== "state") return;
     if (told !== undefined) this.#reported(told[0], told[1], message);
     for (const [name, value] of message.set) {
@@ -112,11 +128,16 @@ export class Mirror {
   #welcomed(link: number): void {
     const key = this.#keys.get(link);
     const row = this.#world.controller.tables.all("instance").find(({ identityKey }) => identityKey === key);
-    if (row !== undefined) this.#told.set(row.id, { link, status: undefined, pools: new Map() });
+    if (row === undefined) return;
+    const { nowMs: heardAtMs } = this.#world.agenda;
+    const nothing = { status: undefined, pools: new Map(), hasSaidGoodbye: false };
+    this.#told.set(row.id, { link, heardAtMs, ...nothing });
+    this.#condemnation.forgive(row.name);
   }
 
   #over(link: number): void {
     this.#keys.delete(link);
+    this.#condemnation.over(link);
     for (const told of this.#told.values()) if (told.link === link) told.link = undefined;
   }
 
@@ -171,7 +192,9 @@ export class Mirror {
     const { tables } = this.#world.controller;
     const isHome = this.#resting.has(`${place.instance} ${device}/${place.pool}`);
     if (before === undefined && isHome) return;
-    const eligible = this.#eligible(place.pool, sessions);
+    // Where it still has an address it needs no other.
+    const isBack = before?.leaving?.instance === place.instance;
+    const eligible = this.#eligible(place.pool, sessions, isBack ? place.instance : undefined);
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
       chosen !== undefined,
@@ -196,17 +219,19 @@ export class Mirror {
     );
   }
 
-  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>): Eligible[] {
+  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>, own?: string): Eligible[] {
     return this.#world.controller.tables.all("instance").flatMap((row) => {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
+      const isSilent = this.#world.agenda.nowMs - told.heardAtMs > silentMs;
+      if (isSilent || told.hasSaidGoodbye || !this.#condemnation.isOver(row.name)) return [];
       const there = [...sessions.values()].filter(
         ({ place }) => place.is !== "waiting" && place.instance === row.id,
       );
       const promised = there.filter(({ place }) => place.is === "placed" && place.pool === pool).length;
       const free = (told.pools.get(pool)?.free ?? 0) - promised;
-      return free > 0 ? [{ id: row.id, name: row.name, load: there.length }] : [];
+      return free > 0 || row.id === own ? [{ id: row.id, name: row.name, load: there.length }] : [];
     });
   }
 }

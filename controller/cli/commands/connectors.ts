@@ -8,11 +8,12 @@ import {
   groupTable,
   resourceTable,
 } from "../text/connectors.ts";
+import { restartOptions } from "./restart-options.ts";
 
 /** `connector`, `group` and `resource`: what the group is and what it gives access to. */
 export function connectorCommands(argv: Argv, cli: Cli): Argv {
   return argv
-    .command("connector", "Connectors: create, list, show, update, failover, delete", (y) =>
+    .command("connector", "Connectors: create, list, show, update, failover, restart, delete", (y) =>
       connector(y, cli),
     )
     .command("group", "Device-User-Groups: create, list, delete", (y) => group(y, cli))
@@ -89,6 +90,12 @@ function connector(argv: Argv, { world, choose }: Cli): Argv {
         const asked = { params: { connector: o.name }, body: o.to === undefined ? {} : { to: o.to } };
         choose(() => ask(world, o, "connector.failover", asked, failoverText));
       },
+    )
+    .command(
+      "restart <name>",
+      "Restart the agents of its instances, one at a time, each emptied first",
+      (y) => restartOptions(askOptions(name(y, "name", "The connector"))),
+      (o) => choose(async () => (await import("../restart.ts")).restart(world, o)),
     )
     .command(
       "delete <name>",

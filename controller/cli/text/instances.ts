@@ -1,6 +1,7 @@
 import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { InstancePoolView, InstanceView } from "../../core/views.ts";
+import { drainLine, drainText } from "./drain.ts";
 
 type Width = number | undefined;
 
@@ -17,8 +18,8 @@ export function instanceTable(instances: readonly InstanceView[], width: Width):
         : `${name}: stands by for ${connector}`,
     );
   const judged = instances
-    .filter(({ judgement }) => judgement.is !== "serving")
-    .map((instance) => `${instance.name}: ${judgementText(instance)}`);
+    .filter(({ judgement, draining }) => judgement.is !== "serving" || draining !== null)
+    .map((instance) => `${instance.name}: ${standingText(instance)}`);
   const below = [...carrying, ...judged];
   return [portalTable(instances, width), ...(below.length === 0 ? [] : [below.join("\n")])].join("\n\n");
 }
@@ -61,7 +62,8 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["Name", instance.name],
     ["Connector", instance.connector],
     ["Provider Instance Id", instance.providerInstanceId],
-    ["Status", instance.drain ? `${instance.status} (an administrator drains it)` : instance.status],
+    ["Status", instance.status],
+    ...(instance.draining === null ? [] : [["Draining", drainText(instance.draining)] as const]),
     ...(instance.role === null ? [] : [["Role", roles[instance.role]] as [string, string]]),
     ["Management IP", instance.managementIp],
     ["Active Agents", String(instance.activeAgents)],
@@ -69,6 +71,7 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["Judgement", judgementText(instance)],
     ["Version", instance.version ?? "-"],
     ["Up Since", timestamp(instance.upSinceMs ?? undefined)],
+    ["Process", instance.process ?? "-"],
     ["Link", instance.linkUpSinceMs === null ? "down" : `up since ${timestamp(instance.linkUpSinceMs)}`],
     ["Last Seen", timestamp(instance.lastSeenMs ?? undefined)],
     ["Enrolled", timestamp(instance.enrolledAtMs)],
@@ -87,12 +90,19 @@ const roles = { carrier: "carries the sessions", standby: "stands by" } as const
 
 const reasons = {
   administrator: "an administrator drains it",
+  restart: "it is its turn in a rolling restart",
   instance: "it drains",
   failover: "the other instance carries now",
   goodbye: "it said goodbye",
   "link-lost": "its link is lost",
   devices: "its devices say that their path is dead",
 } as const satisfies Record<NonNullable<InstanceView["judgement"]["why"]>, string>;
+
+/** An instance that is gone is worse than one that drains, whatever else is true of it. */
+function standingText(instance: InstanceView): string {
+  const { judgement, draining } = instance;
+  return draining === null || judgement.is === "gone" ? judgementText(instance) : drainLine(draining);
+}
 
 /** `gone since …: its link is lost; 12 moved, 1 waits for an address`. */
 export function judgementText({ judgement, linkUpSinceMs }: InstanceView): string {

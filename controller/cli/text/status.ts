@@ -3,6 +3,7 @@ import { table } from "../../../protocol/node/table.ts";
 import type { ConnectorView, InstanceView } from "../../core/views.ts";
 import { connectorTable } from "./connectors.ts";
 import { judgementText } from "./instances.ts";
+import { restartLine } from "./restarts.ts";
 
 interface Group {
   readonly connectors: readonly ConnectorView[];
@@ -27,6 +28,15 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
           ? `Launch one with an OTP: connector-controller otp create ${name}`
           : `connector-controller instance list --connector ${name}`,
     }));
+  const stopped = connectors.flatMap(({ name, restart }) =>
+    restart?.state === "stopped"
+      ? {
+          where: name,
+          what: `its rolling restart stopped: ${restartLine(restart)}`,
+          hint: `connector-controller connector restart ${name} --show`,
+        }
+      : [],
+  );
   // What an instance said before its link went down is no longer known to be true.
   const linked = instances.filter(({ status }) => status !== "Offline");
   const conditions = linked.flatMap(({ name, conditions }) =>
@@ -56,7 +66,7 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
       hint: `connector-controller session list --state waiting. ${isFailureCode(code) ? failureEntry(code).hint : ""}`.trim(),
     })),
   );
-  return [...idle, ...offline, ...judged, ...waiting, ...conditions];
+  return [...idle, ...stopped, ...offline, ...judged, ...waiting, ...conditions];
 }
 
 export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {
