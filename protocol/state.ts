@@ -102,7 +102,6 @@ export const deviceDesired = {
     }),
   ]),
 } as const satisfies StateShape;
-export type DeviceDesired = typeof deviceDesired;
 export type Attachment = z.infer<typeof deviceDesired.attachment>;
 
 /** What a device is and wants. */
@@ -136,12 +135,6 @@ export type Entry<Shape extends StateShape> = {
     readonly value: z.infer<Shape[Kind]>;
   };
 }[keyof Shape & string];
-
-/** An entry that is no more. */
-export interface Removal<Shape extends StateShape> {
-  readonly kind: keyof Shape & string;
-  readonly id: string;
-}
 
 export function stateKey(kind: string, id = ""): string {
   return id === "" ? kind : `${kind}/${id}`;

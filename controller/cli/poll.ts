@@ -5,7 +5,7 @@ import type { Answer, Asked, EndpointName } from "../api/endpoints.ts";
 import { isUnheard } from "./ask.ts";
 import type { ControllerClient } from "./client.ts";
 
-const everyMs = 500;
+const everyMs = 250;
 /** So long a controller may be away in between: restarting is no end. */
 const silentMs = 60_000;
 

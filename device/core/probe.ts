@@ -1,32 +1,7 @@
 import type { Core } from "../../protocol/core.ts";
 import type { Instant } from "../../protocol/time.ts";
-import { type Echo, enough, inVain, type Question, questionFor } from "./question.ts";
-
-export interface ProbeSettings {
-  /** How often it is looked whether something came back: while there is traffic, and while there is none. */
-  readonly busyEveryMs: number;
-  readonly quietEveryMs: number;
-  /** A path without traffic is asked when nothing has come for so long. */
-  readonly askAfterMs: number;
-  /** Nothing has come back for so long, and a question went unanswered: the path is dead. */
-  readonly deadAfterMs: number;
-  /** The same where users sent on all the while. */
-  readonly sentOnDeadAfterMs: number;
-  /** A path that was never heard may still be on its way to the instance. */
-  readonly firstDeadAfterMs: number;
-  /** So long without a lost echo, and the path counts as one that loses nothing. */
-  readonly calmAfterMs: number;
-}
-
-export const probeDefaults: ProbeSettings = {
-  busyEveryMs: 300,
-  quietEveryMs: 1_000,
-  askAfterMs: 1_300,
-  deadAfterMs: 1_300,
-  sentOnDeadAfterMs: 700,
-  firstDeadAfterMs: 2_000,
-  calmAfterMs: 60_000,
-};
+import { type ProbeSettings, probeDefaults } from "./probe-settings.ts";
+import { type Echo, enough, inVain, isFar, type Question, questionFor } from "./question.ts";
 
 export type Verdict = "alive" | "dead";
 
@@ -64,7 +39,7 @@ type ProbeState =
       readonly recount: number | undefined;
       readonly asking: Asking | undefined;
       /** The last answer to a question: when it came, and after how long. */
-      readonly answered: { readonly atMs: number; readonly rttMs: number } | undefined;
+      readonly answered: Answered | undefined;
       /** The last question went unanswered: the next reading, this one or a later, decides. */
       readonly confirming: { readonly effectId: number; readonly txBytes: number } | undefined;
       /** When something last came back; at first, when the watch began. */
@@ -75,6 +50,12 @@ type ProbeState =
       readonly lookAtMs: number;
       readonly verdict: Verdict | undefined;
     };
+
+interface Answered {
+  readonly atMs: number;
+  readonly rttMs: number;
+  readonly isFirst: boolean;
+}
 
 interface Asking {
   readonly effectId: number;
@@ -201,7 +182,10 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const isBusy = hasCome || (hasGone && state.asking === undefined);
     const paced = isBusy ? { ...known, lookAtMs: this.#soon(state, now) } : known;
     this.#state = paced;
-    if (hasCome) return this.#heard(paced, 0, now);
+    if (hasCome) {
+      const heard = this.#heard(paced, 0, now);
+      return this.#isUnsure(state, now) ? [...heard, ...this.#ask(this.#state, false, now)] : heard;
+    }
     const { confirming } = state;
     if (confirming !== undefined && effectId >= confirming.effectId) {
       return this.#silent(paced, (counters?.txBytes ?? 0) - confirming.txBytes, now);
@@ -224,7 +208,14 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     return quietMs >= askAfterMs || (hasGone && hasWaited);
   }
 
-  #ask(state: Watching, hasGone: boolean, now: Instant): readonly ProbeEffect[] {
+  /** The first answer may have waited for a handshake: a slow one is asked for once more. */
+  #isUnsure({ asking, answered }: Watching, now: Instant): boolean {
+    if (asking !== undefined || !answered?.isFirst || !isFar(answered.rttMs)) return false;
+    return now.monotonicMs - answered.atMs >= this.#settings.askAfterMs;
+  }
+
+  #ask(state: ProbeState, hasGone: boolean, now: Instant): readonly ProbeEffect[] {
+    if (state.kind === "idle") return [];
     const effectId = ++this.#effects;
     const isAwaited = state.verdict === "alive" && (hasGone || state.inVain > 0);
     const asked = { rttMs: state.answered?.rttMs, doubts: this.#doubts(state, now) };
@@ -242,7 +233,8 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     switch (echo.is) {
       case "answered": {
         const recount = this.#count();
-        const answered = { atMs: now.monotonicMs, rttMs: echo.rttMs };
+        const isFirst = state.answered === undefined;
+        const answered = { atMs: now.monotonicMs, rttMs: echo.rttMs, isFirst };
         return [...this.#heard({ ...state, recount: recount.effectId, answered }, echo.lost, now), recount];
       }
       case "silent": {

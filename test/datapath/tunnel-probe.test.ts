@@ -84,6 +84,18 @@ describe("a path that dies", () => {
     expect(path.verdicts).toEqual(["alive", "dead", "alive", "dead"]);
   });
 
+  test("whose first answer waited for a handshake is found dead as soon as others", () => {
+    const path = new ProbedPath();
+    Object.assign(path.like, { trafficEveryMs: 20, rttMs: 350 });
+    path.run(360);
+    path.like.rttMs = 20;
+    path.run(5_000);
+    expect(path.questions).toBe(2);
+    path.like.isDead = true;
+    path.run(1_150);
+    expect(path.verdicts).toEqual(["alive", "dead"]);
+  });
+
   test("while only echoes are filtered, traffic that comes back is life", () => {
     const path = new ProbedPath();
     Object.assign(path.like, { trafficEveryMs: 600, isMute: true });

@@ -194,7 +194,11 @@ export class Mirror {
     if (before === undefined && isHome) return;
     // Where it still has an address it needs no other.
     const isBack = before?.leaving?.instance === place.instance;
-    const eligible = this.#eligible(place.pool, sessions, isBack ? place.instance : undefined);
+    const own = isBack ? place.instance : undefined;
+    const trusted = this.#eligible(place.pool, sessions, own);
+    const eligible = this.#hasNoOther(id, before, trusted)
+      ? this.#eligible(place.pool, sessions, own, true)
+      : trusted;
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
       chosen !== undefined,
@@ -219,13 +223,29 @@ export class Mirror {
     );
   }
 
-  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>, own?: string): Eligible[] {
+  /** Who has no place, and finds none that nobody condemns, may try one that is condemned. */
+  #hasNoOther(id: string, before: SessionRow | undefined, trusted: readonly Eligible[]): boolean {
+    if (before !== undefined && before.place.is !== "waiting") return false;
+    const { tables } = this.#world.controller;
+    const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
+    const carrier = tables.get("carrier", "prod")?.instance;
+    const others = isOneCarrying ? trusted.filter((one) => one.id === carrier) : trusted;
+    return others.every((one) => this.#refused.has(`${id} ${one.id}`));
+  }
+
+  #eligible(
+    pool: string,
+    sessions: ReadonlyMap<string, SessionRow>,
+    own?: string,
+    isCondemnedToo = false,
+  ): Eligible[] {
     return this.#world.controller.tables.all("instance").flatMap((row) => {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
       const isSilent = this.#world.agenda.nowMs - told.heardAtMs > silentMs;
-      if (isSilent || told.hasSaidGoodbye || !this.#condemnation.isOver(row.name)) return [];
+      if (isSilent || told.hasSaidGoodbye) return [];
+      if (!isCondemnedToo && !this.#condemnation.isOver(row.name)) return [];
       const there = [...sessions.values()].filter(
         ({ place }) => place.is !== "waiting" && place.instance === row.id,
       );

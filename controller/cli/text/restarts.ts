@@ -5,22 +5,22 @@ import type { RestartStepView, RestartSummary, RestartView, RestartWhy } from ".
 const reasons = {
   offline: "it is Offline",
   drained: "an administrator drains it",
-  draining: "it drains for a reason of its own",
+  draining: "it drains by itself",
   "not-active": "it is not Active",
-  condemned: "its devices say that their path is dead",
-  unable: "its agent is too old to be told",
+  condemned: "condemned by its devices",
+  unable: "its agent is too old",
   removed: "it was removed",
-  "no-room": "no room elsewhere for its sessions",
-  "not-emptied": "devices did not come over in time",
+  "no-room": "no room for its sessions",
+  "not-emptied": "devices did not come over",
   "not-ended": "its agent did not end",
   "not-returned": "it did not come back",
-  "too-few-active": "too few of the others are Active",
+  "too-few-active": "too few others are Active",
 } as const satisfies Record<RestartWhy, string>;
 
-/** `stopped at aws-us-vir-con-00002: it did not come back; 1 of 3 restarted`. */
-export function restartLine({ state, at, why, restarted, instances }: RestartSummary): string {
+/** `stopped at aws-us-vir-con-00002: it did not come back`, and how many it has done: on a line of its own. */
+export function restartLines({ state, at, why, restarted, instances }: RestartSummary): string {
   const where = at === null ? "" : ` at ${at}`;
-  return `${state}${where}${why === null ? "" : `: ${reasons[why]}`}; ${restarted} of ${instances} restarted`;
+  return `${state}${where}${why === null ? "" : `: ${reasons[why]}`}\n${restarted} of ${instances} restarted`;
 }
 
 export function restartText(restart: RestartView): string {
@@ -58,11 +58,11 @@ export function stepText(step: RestartStepView): string {
   }
 }
 
-/** What changed about a step, on one line: `aws-us-vir-con-00002  draining, 4 sessions left`. */
-export function progressLine(step: RestartStepView): string {
-  const [first = ""] = step.state === "draining" ? ["draining"] : stepText(step).split(/ since |\n/);
-  const text = step.state === "draining" ? `draining, ${leftOf(step)}` : first;
-  return `${step.instance}  ${text}`;
+/** What a step is at now, short enough for a time before it: `aws-us-vir-con-00002  draining, 4 left, 1 no place`. */
+export function progressLine({ instance, state, why, left, withoutPlace }: RestartStepView): string {
+  const stuck = withoutPlace ? `, ${withoutPlace} no place` : "";
+  const more = left === null ? "" : `, ${left} left${stuck}`;
+  return `${instance}  ${state}${more}${why === null ? "" : `: ${reasons[why]}`}`;
 }
 
 /** What to do about it. */
@@ -84,9 +84,9 @@ const remedies = {
   ...{ offline: onInstance, drained: onInstance, draining: onInstance, condemned: onInstance },
   ...{ unable: onInstance, removed: onInstance, "not-active": onInstance },
   ...{ "not-ended": onInstance, "not-returned": onInstance },
-  "no-room": "Add prefixes to the other instances' pools, or add an instance",
+  "no-room": "Add prefixes to other instances' pools, or an instance",
   "not-emptied": "See who is left (session list --instance)",
-  "too-few-active": "See which instances are missing (instance list), or allow fewer (--min-active)",
+  "too-few-active": "See who is missing (instance list), or give --min-active",
 } as const satisfies Record<RestartWhy, string>;
 
 function leftOf({ left, withoutPlace }: RestartStepView): string {
