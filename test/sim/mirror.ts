@@ -231,7 +231,8 @@ export class Mirror {
     const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
     const carrier = tables.get("carrier", "prod")?.instance;
     const others = isOneCarrying ? trusted.filter((one) => one.id === carrier) : trusted;
-    return others.every((one) => this.#refused.has(`${id} ${one.id}`));
+    // Of those whom a device has called dead the controller may have condemned more than is known here.
+    return others.every((one) => this.#refused.has(`${id} ${one.id}`) || this.#doubted.has(one.name));
   }
 
   #eligible(
