@@ -43,7 +43,7 @@ export async function writeParameters(
 }
 
 /** What `connector.service` says of itself. */
-export async function statusText(host: BootedHost): Promise<string> {
+async function statusText(host: BootedHost): Promise<string> {
   return (await host.unit("connector", "StatusText")).StatusText;
 }
 
