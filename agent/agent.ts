@@ -37,6 +37,8 @@ export interface AgentSetup {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
+  /** A UUID that no other process has, whatever agents follow each other in this one. */
+  readonly process: string;
   /** When not given: the recorder where the environment says `CONNECTOR_DATAPATH=record`, else the kernel's. */
   readonly dataPath?: DataPath;
   /** Who started this process, and wants to know that it works. */
@@ -50,6 +52,8 @@ export interface RunningAgent extends AsyncDisposable {
   readonly over: Promise<"startOver">;
   /** Resolves when it was asked to leave, and has said goodbye. */
   readonly left: Promise<"left">;
+  /** Resolves when the controller wants this process to end, for another to be started in its place. */
+  readonly replaced: Promise<"restart">;
   /** Something was changed by hand: look at identity, password and metadata again, and dial now. */
   reload(): void;
 }
@@ -59,7 +63,7 @@ export interface RunningAgent extends AsyncDisposable {
  * wrong is a condition, and is tried again.
  */
 export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
-  const { parameters, stateDir, log, clock, env } = setup;
+  const { parameters, stateDir, log, clock, env, process } = setup;
   await using started = new AsyncDisposableStack();
   try {
     makeFolder(stateDir);
@@ -72,13 +76,17 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const identity = new IdentityFile(stateDir, log);
   const bootId = readBootId();
   const core = new Agent(
-    { parameters, identity: identity.load(), saved, bootId, version: softwareVersion, random: Math.random },
+    {
+      ...{ parameters, identity: identity.load(), saved, bootId, process },
+      ...{ version: softwareVersion, random: Math.random },
+    },
     clock(),
   );
   const views = core.views(clock);
   const metrics = new Metrics();
   const over = Promise.withResolvers<"startOver">();
   const left = Promise.withResolvers<"left">();
+  const replaced = Promise.withResolvers<"restart">();
   let cloneOf: string | undefined;
 
   const readings = new Readings();
@@ -113,6 +121,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
       over.resolve("startOver");
     },
     left: () => left.resolve("left"),
+    restart: () => replaced.resolve("restart"),
   };
   const driver = new Driver<AgentInput, AgentEffect>({
     core,
@@ -141,6 +150,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
     actions,
     over: over.promise,
     left: left.promise,
+    replaced: replaced.promise,
     reload: () => post({ kind: "reload", identity: identity.load() }),
     [Symbol.asyncDispose]: async () => {
       post({ kind: "stop" });

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { randomUUID } from "node:crypto";
 import { writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { setFlagsFromString } from "node:v8";
@@ -33,7 +34,8 @@ SIGTERM ends the process and not the instance: nobody is moved, who is connected
 stays so, also after SIGKILL: the next one takes over what it finds.
 SIGQUIT leaves the group for good: drains for a minute at most, says goodbye, ends.
 SIGHUP reads the parameters and the OTP again.
-Exit code 78: the parameters are wrong.
+Exit code 75: the controller wants another process in this one's place: start it
+again (systemd: Restart=always). 78: the parameters are wrong.
 
   connector-agent --parameters ./enroll.yaml --state-dir ./state --socket ./agent.sock
 `;
@@ -46,6 +48,7 @@ setFlagsFromString("--memory-saver-mode");
 const options = readOptions();
 
 const { env } = process;
+const processId = randomUUID();
 const manager = serviceManager(env, (error) => {
   const log = createLogger({ name: "agent", level: "info" });
   log.warn({ error: String(error).slice(0, 200) }, "systemd cannot be told how the agent is");
@@ -83,8 +86,8 @@ async function run(): Promise<void> {
       "the agent starts",
     );
     const { "state-dir": stateDir, socket } = options;
-    const clock = systemClock;
-    await using agent = await startAgent({ parameters, stateDir, socket, env, log, clock, manager });
+    const host = { env, log, clock: systemClock, process: processId, manager };
+    await using agent = await startAgent({ parameters, stateDir, socket, ...host });
     const changed = Promise.withResolvers<"changed">();
     reread = () => {
       const again = loadParameters(options.parameters, env);
@@ -100,15 +103,22 @@ async function run(): Promise<void> {
       void agent.left.then(leaving.resolve);
     };
     if (mustLeave) leave();
-    const why = await Promise.race([stop.promise, agent.over, changed.promise, leaving.promise]);
+    const ends = [stop.promise, agent.replaced, agent.over, changed.promise, leaving.promise] as const;
+    const why = await Promise.race(ends);
     [reread, leave] = [() => {}, () => {}];
     log.info({ why }, "the agent ends");
-    if (why !== "stop" && why !== "left") continue;
-    const status = why === "left" ? "Has left the group" : "Stopped; whoever is connected stays so";
-    await manager?.tell({ say: "stopping", status });
+    if (why === "startOver" || why === "changed") continue;
+    if (why === "restart") process.exitCode = exitCodes.startAgain;
+    await manager?.tell({ say: "stopping", status: statuses[why] });
     return;
   }
 }
+
+const statuses = {
+  stop: "Stopped; whoever is connected stays so",
+  left: "Has left the group",
+  restart: "Ends for another to be started, as the controller wants it",
+} as const;
 
 /** For a host that is to have no agent any more. */
 async function clean(): Promise<void> {

@@ -38,6 +38,8 @@ export interface Outside {
   readonly startOver: (ec2InstanceId: string) => void;
   /** It was asked to leave, and the goodbye is said. */
   readonly left: () => void;
+  /** The controller wants another process in this one's place. */
+  readonly restart: () => void;
 }
 
 /** Does what one turn of the core asks for: first everything that is stored, as one transaction, then the rest in order. */
@@ -86,6 +88,10 @@ function performOne(effect: AgentEffect, outside: Outside): void {
     case "left":
       log.info({ reason: effect.reason, sessions: effect.sessions }, "the instance has left the group");
       if (effect.reason === "shutdown") outside.left();
+      break;
+    case "restart":
+      log.info({ restart: effect.id }, "the controller restarts this agent");
+      outside.restart();
       break;
     case "makeIdentity":
       post({ kind: "identityMade", effectId: effect.effectId, result: identity.make(effect.ec2InstanceId) });

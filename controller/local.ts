@@ -33,10 +33,8 @@ export async function createTokenLocally(stateDir: string, name: string): Promis
   for (const row of tokens.value) model.apply(put("token", row));
   const now = systemClock();
   const fleet = new Fleet();
-  const views = new Views(
-    { model, fleet, judge: new Judge({ model, fleet, peers: new Peers() }, coreDefaults, now) },
-    () => now,
-  );
+  const judge = new Judge({ model, fleet, peers: new Peers() }, coreDefaults, now);
+  const views = new Views({ model, fleet, judge, restartUntilMs: () => undefined }, () => now);
   const context = { model, views, makers, actor: "local", nowMs: now.wallMs };
   const decision = decideCommand({ command: "token.create", name }, context);
   if (!decision.ok) return decision;

@@ -5,15 +5,9 @@ import type { Logger } from "../protocol/node/log.ts";
 import type { WireguardBackend } from "../protocol/node/wireguard/port.ts";
 import { TunnelHost, type TunnelHostOptions } from "./adapters/tunnel.ts";
 import type { Attached } from "./core/attachment.ts";
-import {
-  type Counters,
-  type Echo,
-  Probe,
-  type ProbeEffect,
-  type ProbeInput,
-  probeDefaults,
-  type Verdict,
-} from "./core/probe.ts";
+import { type Counters, Probe, type ProbeEffect, type ProbeInput, type Verdict } from "./core/probe.ts";
+import { probeDefaults } from "./core/probe-settings.ts";
+import type { Echo, Question } from "./core/question.ts";
 import { DeviceTunnel, type TunnelEffect, type TunnelInput } from "./core/tunnel.ts";
 import { echoTarget, type InstanceEnd } from "./core/tunnel-plan.ts";
 import { pathOf } from "./core/tunnel-state.ts";
@@ -120,8 +114,8 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
         return;
       }
       case "ask": {
-        const { effectId } = effect;
-        void ask(path).then((echo) => probe.post({ kind: "echoed", effectId, echo }));
+        const { effectId, question } = effect;
+        void ask(path, question).then((echo) => probe.post({ kind: "echoed", effectId, echo }));
         return;
       }
       case "tell":
@@ -140,9 +134,9 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
     return path && (await host.peer(path.wireguardKey));
   }
 
-  async function ask(path: Attached | undefined): Promise<Echo> {
+  async function ask(path: Attached | undefined, question: Question): Promise<Echo> {
     const target = path && echoTarget(path, end);
-    const echo: Echo = target === undefined ? { is: "unsent" } : await host.echo(target);
+    const echo: Echo = target === undefined ? { is: "unsent" } : await host.echo(target, question);
     if (echo.is === "unsent" && canAsk) {
       log.warn({ target }, "no echo can be sent, so a silent path is not found");
       // Perhaps somebody took the interface's addresses away.

@@ -112,7 +112,7 @@ export const catalogue = {
     retry: "backoff",
     severity: "error",
     summary: "The connector has as many instances as its deployment mode allows",
-    hint: "Remove an instance that is gone, or launch this one in another connector (active-active: 64 at most).",
+    hint: "Remove an instance that is gone, or launch this one in another connector (standalone takes 1, active-standby 2, active-active 64).",
   },
   "enrol.other-vpc": {
     retry: "never",

@@ -7,8 +7,8 @@ export const limits = {
   frameBytesMax: 1024 * 1024,
   /** Nesting of one frame's JSON. The deepest legal message has 6. */
   frameDepthMax: 12,
-  /** Entries set or removed in one state frame; longer changes come in parts. */
-  entriesPerFrameMax: 128,
+  /** Entries set or removed in one state frame; longer changes come in parts. So many of the largest fit a frame. */
+  entriesPerFrameMax: 64,
   /** Entries in one peer's whole map (an instance of 10,000 sessions and its resources fits). */
   entriesMax: 32_768,
   /** Entries in a device's map: it has two, and a newer one may say a few more. */

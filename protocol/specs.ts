@@ -93,7 +93,15 @@ export const SessionSpec = z.object({
 export type SessionSpec = z.infer<typeof SessionSpec>;
 
 /** Why an instance takes no new sessions. A set: ending one reason does not end another. */
-export const DrainReason = z.enum(["cli", "admin", "shutdown", "spot", "rebalance", "autoscaling"]);
+export const DrainReason = z.enum([
+  "cli",
+  "admin",
+  "restart",
+  "shutdown",
+  "spot",
+  "rebalance",
+  "autoscaling",
+]);
 export type DrainReason = z.infer<typeof DrainReason>;
 
 function wantedDomain(text: string): string {

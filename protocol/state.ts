@@ -20,6 +20,11 @@ export const agentDesired = {
   session: SessionSpec,
   /** The drain that an administrator asked for; absent when there is none. */
   drain: z.object({ sinceMs: EpochMs }),
+  /**
+   * A rolling restart has come to this instance. The process it names drains for it, and ends when it says `go`. It names
+   * no other process, so whoever comes after has nothing to do, however often it hears this; absent when there is none.
+   */
+  restart: z.object({ id: Id, process: Id, sinceMs: EpochMs, go: z.boolean() }),
 } as const satisfies StateShape;
 export type AgentDesired = typeof agentDesired;
 
@@ -41,6 +46,12 @@ export const agentObserved = {
     conditions: z.array(Condition).max(256),
     version: SoftwareVersion,
     upSinceMs: EpochMs,
+    /** Another one for each process; absent from agents that cannot be told to restart. */
+    process: Id.optional(),
+    /** Why it drains, in text: a newer agent may know more reasons. Absent while it does not, and from older agents. */
+    drain: z
+      .object({ reasons: z.array(Code).max(32), sinceMs: EpochMs, untilMs: EpochMs.optional() })
+      .optional(),
     managementIp: Ipv4,
     activeAgents: z.int().nonnegative(),
     /** Where devices reach this instance's WireGuard: `address:port`. */
@@ -91,7 +102,6 @@ export const deviceDesired = {
     }),
   ]),
 } as const satisfies StateShape;
-export type DeviceDesired = typeof deviceDesired;
 export type Attachment = z.infer<typeof deviceDesired.attachment>;
 
 /** What a device is and wants. */
@@ -125,12 +135,6 @@ export type Entry<Shape extends StateShape> = {
     readonly value: z.infer<Shape[Kind]>;
   };
 }[keyof Shape & string];
-
-/** An entry that is no more. */
-export interface Removal<Shape extends StateShape> {
-  readonly kind: keyof Shape & string;
-  readonly id: string;
-}
 
 export function stateKey(kind: string, id = ""): string {
   return id === "" ? kind : `${kind}/${id}`;

@@ -21,6 +21,8 @@ export interface AgentOptions {
   readonly identity: SavedIdentity;
   readonly saved: Saved;
   readonly bootId: string;
+  /** Of this process alone. */
+  readonly process: string;
   readonly version: string;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -30,6 +32,7 @@ export interface AgentOptions {
 /** The cores an agent is made of. Each owns its state; `Agent` carries what one decides to the others. */
 export interface AgentParts {
   readonly parameters: Parameters;
+  readonly process: string;
   readonly version: string;
   readonly upSince: Instant;
   readonly uplink: Uplink;
@@ -55,10 +58,11 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
   const desired = new Desired();
   const { unreadable } = desired.restore(saved.desired);
   const prefixes = new Prefixes(savedPrefixes(saved.facts));
-  const lifecycle = new Lifecycle(savedHolds(saved.facts), parameters.rebalance);
-  lifecycle.hold("admin", desired.drain !== undefined, now);
+  const lifecycle = new Lifecycle(savedHolds(saved.facts), parameters.rebalance, options.process);
+  lifecycle.obey(desired, now);
   return {
     parameters,
+    process: options.process,
     version,
     upSince: now,
     uplink: new Uplink(report, random),

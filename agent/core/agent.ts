@@ -271,7 +271,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
       return;
     }
     if (result.unknown > 0) this.#note({ is: "ignored", entries: result.unknown });
-    lifecycle.hold("admin", desired.drain !== undefined, now);
+    lifecycle.obey(desired, now);
     const { kinds } = result;
     if (kinds.has("connector") || kinds.has("resource")) dataPath.touch();
     if (kinds.has("connector") || kinds.has("pool")) {

@@ -36,10 +36,13 @@ export type DesiredResult =
   /** Nor of this: with it there would be more than `entriesMax`. */
   | { readonly is: "tooMany" };
 
+export type RestartSpec = Extract<Entry<AgentDesired>, { kind: "restart" }>["value"];
+
 /** What the controller wants this instance to be, typed; and which of it is not on disk yet. */
 export class Desired {
   #connector: ConnectorSpec | undefined;
   #drain: { readonly sinceMs: number } | undefined;
+  #restart: RestartSpec | undefined;
   /** BOUNDED: all maps together by `entriesMax`. */
   readonly #pools = new Map<string, PoolSpec>();
   readonly #resources = new Map<string, ResourceSpec>();
@@ -90,6 +93,10 @@ export class Desired {
 
   get drain(): { readonly sinceMs: number } | undefined {
     return this.#drain;
+  }
+
+  get restart(): RestartSpec | undefined {
+    return this.#restart;
   }
 
   get pools(): ReadonlyMap<string, PoolSpec> {
@@ -143,6 +150,7 @@ export class Desired {
   *#keys(): Iterable<string> {
     if (this.#connector !== undefined) yield stateKey("connector");
     if (this.#drain !== undefined) yield stateKey("drain");
+    if (this.#restart !== undefined) yield stateKey("restart");
     for (const id of this.#pools.keys()) yield stateKey("pool", id);
     for (const id of this.#resources.keys()) yield stateKey("resource", id);
     for (const id of this.#sessions.keys()) yield stateKey("session", id);
@@ -155,6 +163,8 @@ export class Desired {
         return this.#connector;
       case "drain":
         return this.#drain;
+      case "restart":
+        return this.#restart;
       case "pool":
         return this.#pools.get(id);
       case "resource":
@@ -171,6 +181,9 @@ export class Desired {
         return;
       case "drain":
         this.#drain = entry.value;
+        return;
+      case "restart":
+        this.#restart = entry.value;
         return;
       case "pool":
         this.#pools.set(entry.id, entry.value);
@@ -193,6 +206,9 @@ export class Desired {
       case "drain":
         this.#drain = undefined;
         return [];
+      case "restart":
+        this.#restart = undefined;
+        return [];
       case "pool":
         this.#pools.delete(id);
         return [];
@@ -206,11 +222,12 @@ export class Desired {
   }
 }
 
-/** There is one connector and one drain, and any number of pools, resources and sessions. */
+/** There is one connector, one drain and one restart, and any number of pools, resources and sessions. */
 function isKeyRight(entry: Entry<AgentDesired>): boolean {
   switch (entry.kind) {
     case "connector":
     case "drain":
+    case "restart":
       return entry.id === "";
     case "pool":
     case "resource":

@@ -3,6 +3,7 @@ import type { Instant } from "../../protocol/time.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { AgentParts } from "./agent-parts.ts";
 import type { Problem } from "./conditions.ts";
+import type { Holds } from "./holds.ts";
 import type { DataPathPlan } from "./ports.ts";
 import { statusOf } from "./status.ts";
 
@@ -46,17 +47,25 @@ export function instanceEntry(
   parts: AgentParts,
   now: Instant,
 ): Extract<Entry<AgentObserved>, { kind: "instance" }>["value"] {
-  const { parameters, version, upSince, conditions } = parts;
+  const { parameters, process, version, upSince, conditions, lifecycle } = parts;
   const { publicAddress, wireguardPort } = parameters;
   return {
     status: instanceStatus(parts),
     conditions: conditions.shown(now),
     version,
     upSinceMs: Math.floor(upSince.wallMs),
+    process,
+    ...drainEntry(lifecycle.holds),
     managementIp: parameters.ip,
     activeAgents: parts.traffic.activeAgents,
     endpoint: `${publicAddress.includes(":") ? `[${publicAddress}]` : publicAddress}:${wireguardPort}`,
   };
+}
+
+function drainEntry({ view, reasons }: Holds) {
+  if (view === undefined) return {};
+  const { sinceMs, untilMs } = view;
+  return { drain: { reasons: [...reasons], sinceMs, ...(untilMs === undefined ? {} : { untilMs }) } };
 }
 
 /** Everything that is wrong now, from whoever knows it. */

@@ -65,11 +65,12 @@ export function savedHolds(facts: ReadonlyMap<string, unknown>): Hold[] {
 
 /**
  * A person's word holds until it is taken back. So does AWS's, until the metadata service says otherwise: an agent that
- * starts while it is silent does not know that a notice has ended. The administrator's comes from the controller.
+ * starts while it is silent does not know that a notice has ended. What the controller wants it says again.
  */
 const survivesRestart = {
   cli: true,
   admin: false,
+  restart: false,
   shutdown: false,
   spot: true,
   rebalance: true,

@@ -66,7 +66,12 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
   /** What became of a session: only what is on disk; undefined while it is being granted, and for one unknown. */
   outcome(sessionId: string): SessionOutcome | undefined {
     const session = this.#sessions.get(sessionId);
-    return session === undefined ? undefined : outcomeOf(session, this.#book.writes.failing);
+    if (session === undefined) return undefined;
+    const { failing } = this.#book.writes;
+    const outcome = outcomeOf(session, failing);
+    // After a lost database the tunnel still carries whom the controller names. That it cannot be written down ends nothing.
+    const isCarried = !this.#recovery.isOver && session.spec.granted !== undefined;
+    return isCarried && outcome?.outcome === "refused" && outcome.code === failing ? undefined : outcome;
   }
 
   /** Ids of the desired sessions. */

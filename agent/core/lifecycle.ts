@@ -3,6 +3,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { StatusView } from "../../protocol/view.ts";
 import type { Problem } from "./conditions.ts";
 import { Departure } from "./departure.ts";
+import type { Desired } from "./desired.ts";
 import { type Hold, Holds } from "./holds.ts";
 import type { LifecycleState, Look, NoticesReading } from "./notice-shapes.ts";
 import { Notices } from "./notices.ts";
@@ -13,6 +14,8 @@ export type OnRebalance = "show" | "drain";
 export type LifecycleEffect =
   /** Answer with `noticesRead`. */
   | { readonly do: "readNotices"; readonly effectId: number; readonly look: Look }
+  /** The rolling restart with this id has this process end, for another to be started. */
+  | { readonly do: "restart"; readonly id: string }
   /** The goodbye is due: nothing holds the process any more. */
   | { readonly do: "left"; readonly reason: DrainReason; readonly sessions: number };
 
@@ -25,9 +28,12 @@ export class Lifecycle {
   readonly #notices = new Notices();
   readonly #departure = new Departure();
   readonly #onRebalance: OnRebalance;
+  readonly #process: string;
+  #restart: "not told" | { readonly id: string } | "done" = "not told";
 
-  constructor(saved: readonly Hold[], onRebalance: OnRebalance) {
+  constructor(saved: readonly Hold[], onRebalance: OnRebalance, process: string) {
     this.#onRebalance = onRebalance;
+    this.#process = process;
     const isObeyed = ({ reason }: Hold) => reason !== "rebalance" || onRebalance === "drain";
     this.holds = new Holds(saved.filter(isObeyed));
   }
@@ -47,6 +53,15 @@ export class Lifecycle {
   hold(reason: DrainReason, isOn: boolean, now: Instant, forMs?: number): void {
     const untilMs = forMs === undefined ? undefined : Math.floor(now.wallMs + forMs);
     this.holds.set(reason, isOn, now.wallMs, untilMs);
+  }
+
+  /** What the controller wants. A restart that names another process has been done: this one came of it. */
+  obey({ drain, restart }: Pick<Desired, "drain" | "restart">, now: Instant): void {
+    this.hold("admin", drain !== undefined, now);
+    const mine = restart?.process === this.#process ? restart : undefined;
+    // Told to go without having drained, it need not begin.
+    this.hold("restart", mine !== undefined && (!mine.go || this.holds.has("restart")), now);
+    if (this.#restart !== "done") this.#restart = mine?.go === true ? { id: mine.id } : "not told";
   }
 
   /** Leaves the group: goodbye when nobody is left, and after `forMs` in any case. */
@@ -74,7 +89,16 @@ export class Lifecycle {
     return [
       ...(look === undefined ? [] : [{ do: "readNotices", ...look } as const]),
       ...(reason === undefined ? [] : [{ do: "left", reason, sessions } as const]),
+      ...this.#endForAnother(),
     ];
+  }
+
+  /** Who is leaving for good is not brought back by it. */
+  #endForAnother(): LifecycleEffect[] {
+    if (typeof this.#restart === "string" || this.#departure.state.kind !== "staying") return [];
+    const { id } = this.#restart;
+    this.#restart = "done";
+    return [{ do: "restart", id }];
   }
 
   problems(): Problem[] {

@@ -53,9 +53,11 @@ export class Report implements StateSource {
   setPrefixes(prefixes: Value<"prefixes"> | undefined, areAwaited: boolean): void {
     if (areAwaited !== this.#arePrefixesAwaited) {
       this.#arePrefixesAwaited = areAwaited;
-      for (const id of this.#leases.sessionIds()) this.#sender.touch(stateKey("session", id));
+      this.#touchSessions();
     }
     if (isEqual(this.#prefixes, prefixes)) return;
+    // What was left open for want of a reading can be said now.
+    if (this.#prefixes === undefined) this.#touchSessions();
     this.#prefixes = prefixes;
     this.#sender.touch(stateKey("prefixes"));
   }
@@ -96,11 +98,18 @@ export class Report implements StateSource {
 
   /**
    * Before the first reading no range is verified, and after a lost database there is none of before to go by: a refusal
-   * would move users whom the reading serves a moment later.
+   * would move users whom the reading serves a moment later. Nor does a reading that failed end what was granted before:
+   * the data path is left as it is until one succeeds.
    */
   #outcome(session: string): Value<"session"> | undefined {
     const outcome = this.#leases.outcome(session);
-    return this.#arePrefixesAwaited && outcome?.outcome !== "granted" ? undefined : outcome;
+    if (this.#arePrefixesAwaited && outcome?.outcome !== "granted") return undefined;
+    const isInDoubt = outcome?.outcome === "ended" && outcome.code === "lease.quarantined";
+    return isInDoubt && this.#prefixes === undefined ? undefined : outcome;
+  }
+
+  #touchSessions(): void {
+    for (const id of this.#leases.sessionIds()) this.#sender.touch(stateKey("session", id));
   }
 }
 

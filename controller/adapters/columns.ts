@@ -1,4 +1,4 @@
-import type { Leaving, SessionPlace, TableName, Tables } from "../core/rows.ts";
+import type { Leaving, Lost, SessionPlace, TableName, Tables } from "../core/rows.ts";
 
 /** How rows stand in tables: one column per field, nested values as JSON text. */
 
@@ -20,16 +20,19 @@ export const mappings: { readonly [Table in TableName]: Mapping<Tables[Table]> }
   instance: plain("instance", "id", ["vpcCidrs", "pools"]),
   device: plain("device", "id"),
   token: plain("token", "name"),
+  carrier: plain("carrier", "name"),
   counter: plain("counter", "name"),
+  restart: plain("restart", "name", ["outcome", "steps"]),
   session: {
     table: "session",
     key: "id",
-    toColumns: ({ id, device, epoch, place, leaving }) => ({
+    toColumns: ({ id, device, epoch, place, leaving, lost }) => ({
       id,
       device,
       epoch,
       ...placeColumns(place),
       leaving: leaving === null ? null : JSON.stringify(leaving),
+      lost: lost === undefined ? null : JSON.stringify(lost),
     }),
     fromColumns: (columns) => ({
       id: String(columns.id),
@@ -37,6 +40,7 @@ export const mappings: { readonly [Table in TableName]: Mapping<Tables[Table]> }
       epoch: Number(columns.epoch),
       place: placeOf(columns),
       leaving: leavingOf(columns.leaving),
+      ...(typeof columns.lost === "string" ? { lost: JSON.parse(columns.lost) as Lost } : {}),
     }),
   },
 };

@@ -54,6 +54,18 @@ const migrations: readonly string[] = [
   `
   ALTER TABLE session ADD COLUMN leaving TEXT;
   `,
+  `
+  CREATE TABLE carrier (
+    name TEXT PRIMARY KEY, instance TEXT NOT NULL, since_ms INTEGER NOT NULL, why TEXT NOT NULL
+  ) STRICT;
+  ALTER TABLE session ADD COLUMN lost TEXT;
+  `,
+  `
+  CREATE TABLE restart (
+    name TEXT PRIMARY KEY, restart_id TEXT NOT NULL, min_active INTEGER NOT NULL, started_at_ms INTEGER NOT NULL,
+    started_by TEXT NOT NULL, outcome TEXT NOT NULL, steps TEXT NOT NULL
+  ) STRICT;
+  `,
 ];
 
 export const schemaVersion = migrations.length;

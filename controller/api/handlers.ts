@@ -25,6 +25,17 @@ export const handlers: { readonly [Name in EndpointName]: Handler<Name> } = {
   "connector.update": (context, { params, body }) =>
     run(context, { command: "connector.update", ...params, change: body }),
   "connector.remove": (context, { params }) => run(context, { command: "connector.remove", ...params }),
+  "connector.failover": (context, { params, body }) =>
+    run(context, { command: "connector.failover", ...params, ...body }),
+  "connector.restart": (context, { params, body }) =>
+    run(context, { command: "connector.restart", ...params, ...body }),
+  "connector.restart.show": ({ admin }, { params }) => {
+    const connector = one("connector", params.connector, admin.views.connector(params.connector));
+    if (!connector.ok) return connector;
+    return one("restart of connector", params.connector, admin.views.restart(params.connector));
+  },
+  "connector.restart.cancel": (context, { params }) =>
+    run(context, { command: "connector.restart.cancel", ...params }),
 
   "resource.list": ({ admin }, { params }) => {
     const connector = one("connector", params.connector, admin.views.connector(params.connector));
@@ -64,10 +75,10 @@ export const handlers: { readonly [Name in EndpointName]: Handler<Name> } = {
   "device.remove": (context, { params }) => run(context, { command: "device.remove", ...params }),
 
   "session.list": ({ admin }, { query }) => {
-    const { instance } = query;
+    const { instance, state } = query;
     if (instance !== undefined && admin.views.instance(instance) === undefined)
       return missing("instance", instance);
-    return page(query, (part) => admin.views.sessions({ instance }, part));
+    return page(query, (part) => admin.views.sessions({ instance, state }, part));
   },
   "session.show": ({ admin }, { params }) =>
     one("session", params.session, admin.views.session(params.session)),

@@ -40,6 +40,10 @@ function makeGauges(registry: Registry) {
     sessions: gauge("sessions", "Sessions by state; those that leave an instance also count in theirs", [
       "state",
     ]),
+    waiting: gauge("sessions_waiting", "Sessions without a place, by Device-User-Group and reason", [
+      "group",
+      "code",
+    ]),
     connectors: gauge("connectors", "Connectors"),
     devices: gauge("devices", "Devices that have joined"),
     queued: gauge("queued_decisions", "Decisions that wait for the store"),
@@ -52,6 +56,9 @@ function readGauges(gauges: Gauges, facts: MetricsFacts): void {
   gauges.links.set({ peer: "stranger" }, facts.links.strangers);
   for (const [status, count] of Object.entries(facts.instances)) gauges.instances.set({ status }, count);
   for (const [state, count] of Object.entries(facts.sessions)) gauges.sessions.set({ state }, count);
+  // A group in which nobody waits any more has no line.
+  gauges.waiting.reset();
+  for (const { group, code, sessions } of facts.waiting) gauges.waiting.set({ group, code }, sessions);
   gauges.connectors.set(facts.connectors);
   gauges.devices.set(facts.devices);
   gauges.queued.set(facts.queued);
@@ -68,7 +75,7 @@ function makeTotals(registry: Registry) {
     commands: counter("commands", "Administrators' commands carried out"),
     unknownMessages: counter("unknown_messages", "Frames of a type that this version does not know"),
     storeFailures: counter("store_failures", "Commits that failed"),
-    moved: counter("sessions_moved", "Sessions moved off an instance, by reason", ["reason"]),
+    moved: counter("sessions_moved", "Sessions moved to another instance, by reason", ["reason"]),
     refused: counter("refused", "Links and requests refused, by failure code", ["code"]),
   };
 }

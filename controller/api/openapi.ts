@@ -2,6 +2,7 @@ import { createJsonSchemaTransform, createJsonSchemaTransformObject } from "fast
 import { z } from "zod";
 import { ResourceSpec } from "../../protocol/specs.ts";
 import { Condition } from "../../protocol/view.ts";
+import { DrainView, RestartSummary, RestartView } from "../core/restart-views.ts";
 import * as views from "../core/views.ts";
 import { type EndpointName, endpointOf } from "./endpoints.ts";
 import { ErrorBody } from "./problem.ts";
@@ -20,7 +21,10 @@ for (const [id, schema] of Object.entries({
   Instance: views.InstanceView,
   Otp: views.OtpView,
   OtpCreated: views.OtpCreated,
+  Drain: DrainView,
   EnterpriseResource: ResourceSpec,
+  Restart: RestartView,
+  RestartSummary,
   Session: views.SessionView,
   Token: views.TokenView,
   TokenCreated: views.TokenCreated,

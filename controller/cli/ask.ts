@@ -110,10 +110,15 @@ function problemsOf(failure: Failure): readonly Problem[] {
   return (failure as { problems?: readonly Problem[] }).problems ?? [];
 }
 
+/** Whether the controller was not heard, which it may be in a moment. */
+export function isUnheard(code: FailureCode): boolean {
+  return code === "admin.unreachable" || code === "admin.timeout";
+}
+
 function exitCodeOf(code: FailureCode): number {
   if (code === "admin.no-controller" || code === "admin.file") return exitCodes.usage;
-  const isUnheard = code === "admin.unreachable" || code === "admin.untrusted" || code === "admin.foreign";
-  return isUnheard || code === "admin.timeout" ? exitCodes.cannotTell : exitCodes.failed;
+  const isStranger = code === "admin.untrusted" || code === "admin.foreign";
+  return isUnheard(code) || isStranger ? exitCodes.cannotTell : exitCodes.failed;
 }
 
 /** Lines are overwritten and the rest cleared, not the screen beforehand: nothing flickers. */

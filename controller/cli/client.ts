@@ -93,7 +93,7 @@ function refusal(json: unknown, response: IncomingMessage): Result<never> {
   if (problems !== undefined && code === "admin.invalid") {
     return { ok: false, failure: new InvalidRequest(problems) };
   }
-  if (problems !== undefined) return { ok: false, failure: new ManyProblems(code, problems) };
+  if (problems !== undefined) return { ok: false, failure: new ManyProblems(code, problems, facts) };
   const wait = response.headers["retry-after"];
   return {
     ok: false,

@@ -70,9 +70,30 @@ export function lifeOption<T>(argv: Argv<T>) {
   });
 }
 
+/** For a drain that somebody waits for. */
+export function drainOptions<T>(argv: Argv<T>) {
+  return argv
+    .option("wait", { type: "boolean", default: false, describe: "Wait until nobody is left" })
+    .option("deadline", {
+      type: "string",
+      requiresArg: true,
+      describe: "Seconds to wait, with --wait",
+      coerce: deadlineSeconds,
+    });
+}
+
 /** A positional argument that must be there. */
 export function name<T, Key extends string>(argv: Argv<T>, key: Key, describe: string) {
   return argv.positional(key, { type: "string", demandOption: true, describe });
+}
+
+const deadlineSecondsMax = 30 * 86_400;
+
+function deadlineSeconds(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= deadlineSecondsMax) return seconds;
+  throw new Error(`--deadline takes whole seconds from 1 to ${deadlineSecondsMax}, not ${text}`);
 }
 
 /** `--watch` alone means 2 s. */

@@ -10,6 +10,7 @@ import {
 } from "../../protocol/specs.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { MoveReason } from "./judgement.ts";
+import type { RestartView } from "./restart-views.ts";
 import type {
   AuditEntry,
   ConnectorView,
@@ -25,6 +26,7 @@ import type {
   SessionView,
   TokenCreated,
   TokenView,
+  WaitingView,
 } from "./views.ts";
 
 /** Everything an administrator may ask for. The HTTP API, its OpenAPI text and the CLI are made from these schemas. */
@@ -114,6 +116,17 @@ export const commands = {
   "connector.update": command("connector.update", { connector: Name, change: ConnectorChange }),
   /** Refused while it has instances. Its OTPs end with it. */
   "connector.remove": command("connector.remove", { connector: Name }),
+  /** Active-standby: all sessions go to the other instance, or to the named one, which carries from now on. */
+  "connector.failover": command("connector.failover", { connector: Name, to: Name.optional() }),
+  /**
+   * Restarts the agents of all its instances, one after the other, each emptied before. `minActive`: how many must stay
+   * Active meanwhile; absent: one less than are, at least one. Refused while one runs.
+   */
+  "connector.restart": command("connector.restart", {
+    connector: Name,
+    minActive: z.int().min(0).max(63).optional(),
+  }),
+  "connector.restart.cancel": command("connector.restart.cancel", { connector: Name }),
   /** Adds an enterprise resource, or replaces the one of that name. */
   "resource.set": command("resource.set", { connector: Name, resource: ResourceSpec }),
   "resource.remove": command("resource.remove", { connector: Name, resource: Name }),
@@ -142,6 +155,9 @@ export const AdminCommand = z.discriminatedUnion("command", [
   commands["connector.create"],
   commands["connector.update"],
   commands["connector.remove"],
+  commands["connector.failover"],
+  commands["connector.restart"],
+  commands["connector.restart.cancel"],
   commands["resource.set"],
   commands["resource.remove"],
   commands["group.create"],
@@ -166,6 +182,9 @@ export interface CommandResults {
   "connector.create": ConnectorView;
   "connector.update": ConnectorView;
   "connector.remove": ConnectorView;
+  "connector.failover": ConnectorView;
+  "connector.restart": RestartView;
+  "connector.restart.cancel": RestartView;
   "resource.set": ConnectorView;
   "resource.remove": ConnectorView;
   "group.create": GroupView;
@@ -213,6 +232,7 @@ export interface MetricsFacts {
   readonly instances: Readonly<Record<InstanceStatus, number>>;
   /** `leaving`: also still served where they were. */
   readonly sessions: Readonly<Record<SessionState | "leaving", number>>;
+  readonly waiting: readonly WaitingView[];
   readonly connectors: number;
   readonly devices: number;
   /** Decisions that wait for the store. */
@@ -220,7 +240,7 @@ export interface MetricsFacts {
   /** Since the start. */
   readonly totals: {
     readonly placements: number;
-    /** Sessions moved because of evidence about their instance, by reason. */
+    /** Sessions moved to another instance, by reason. */
     readonly moved: Readonly<Record<MoveReason, number>>;
     readonly enrolments: number;
     readonly joins: number;

@@ -4,6 +4,7 @@ import { earliest, type Instant } from "../../protocol/time.ts";
 import type { MetricsFacts } from "./admin.ts";
 import { admit } from "./admission.ts";
 import { applied } from "./applied.ts";
+import { Carriers, decideCarriers } from "./carriers.ts";
 import { decideCommand } from "./decide.ts";
 import type { ControllerEffect, ControllerInput } from "./effects.ts";
 import { countMoves, judgeInstances } from "./evidence.ts";
@@ -18,9 +19,11 @@ import { Pipeline } from "./pipeline.ts";
 import { Placer } from "./placer.ts";
 import type { Makers, Saved } from "./ports.ts";
 import { publish } from "./publish.ts";
+import { Restarts } from "./restarts.ts";
 import { type Change, type Plan, put, tableNames } from "./rows.ts";
 import { type CoreSettings, sweepMsOf } from "./settings.ts";
 import { Views } from "./show.ts";
+import type { Shown } from "./show-restart.ts";
 import type { ControllerViews } from "./views.ts";
 import { count, noTotals, type World } from "./world.ts";
 
@@ -48,6 +51,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     const fleet = new Fleet();
     const peers = new Peers();
     const judge = new Judge({ model, fleet, peers }, settings, now);
+    const restarts = new Restarts();
     this.#world = {
       controllerId: saved.controllerId,
       settings,
@@ -56,6 +60,8 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       fleet,
       peers,
       judge,
+      carriers: new Carriers(),
+      restarts,
       placer: new Placer({ model, fleet, judge }, makers.id, settings, now),
       pipeline: new Pipeline({
         jobsMax: settings.jobsMax,
@@ -68,7 +74,8 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
       newEffectId: () => ++this.#effectIds,
     };
     this.#sweepMs = sweepMsOf(settings);
-    this.#views = new Views({ model, fleet, judge }, () => this.#world.now);
+    const restartUntilMs: Shown["restartUntilMs"] = (row, at) => restarts.untilMs(row, this.#world, at);
+    this.#views = new Views({ model, fleet, judge, restartUntilMs }, () => this.#world.now);
   }
 
   get tokensRevision(): number {
@@ -94,6 +101,8 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
     this.#world.now = now;
     this.#take(input);
     judgeInstances(this.#world);
+    decideCarriers(this.#world);
+    this.#world.restarts.run(this.#world);
     this.#decideSessions();
     this.#world.pipeline.run();
     flush(this.#world);
@@ -103,9 +112,11 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
   }
 
   nextDeadline(): number | undefined {
-    const { judge, placer, now } = this.#world;
+    const { judge, carriers, restarts, placer, now } = this.#world;
     return earliest(
+      restarts.nextDeadline(this.#world),
       this.#sweepAtMs,
+      carriers.nextDeadline(),
       judge.nextDeadline(now),
       this.#isPassQueued ? undefined : placer.nextDeadline(),
     );

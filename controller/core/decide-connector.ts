@@ -10,6 +10,7 @@ import {
   type Decision,
   invalid,
   notFound,
+  refusal,
 } from "./decision.ts";
 import { servesPool } from "./model.ts";
 import { poolsFit } from "./pools.ts";
@@ -41,7 +42,12 @@ export const connectorDeciders: Deciders<
     const names = context.model.instancesOf(connector).map(({ name }) => name);
     if (names.length > 0) return conflict("it has instances", { connector, instances: names.join(", ") });
     const otps = [...context.model.otps.values()].filter((otp) => otp.connector === connector);
-    const changes = [remove("connector", connector), ...otps.map(({ id }) => remove("otp", id))];
+    const changes = [
+      remove("connector", connector),
+      remove("carrier", connector),
+      remove("restart", connector),
+      ...otps.map(({ id }) => remove("otp", id)),
+    ];
     const view = context.views.connector(connector);
     if (view === undefined) return notFound("connector", connector);
     const audit = [auditOf(context, "connector.remove", `connector/${connector}`, before, null)];
@@ -97,9 +103,10 @@ function decided(
   const problem =
     specProblem(after) ?? groupProblem(after, context) ?? instanceProblem(before, after, context);
   if (problem !== undefined) return problem;
+  const isAlone = after.mode !== "active-standby" && context.model.carriers.has(after.name);
   return success({
     plan: {
-      changes: [put("connector", after)],
+      changes: [put("connector", after), ...(isAlone ? [remove("carrier", after.name)] : [])],
       audit: [auditOf(context, action, `connector/${after.name}`, before ?? null, after)],
     },
     answer: (views) => {
@@ -114,13 +121,20 @@ type Problem = ReturnType<typeof invalid> | undefined;
 
 function specProblem({ mode, hosting, vpc, accounts, groups, resources }: ConnectorRow): Problem {
   if (mode === "active-active" && hosting !== "aws") {
-    return invalid(
-      "mode",
-      "active-active needs hosting environment aws, where prefixes are routed to instances; use standalone or active-standby",
-    );
+    return refusal("admin.invalid", {
+      field: "mode",
+      value: mode,
+      problem: `needs hosting environment aws, where prefixes are routed to instances; this is ${hosting}`,
+      fix: "Give standalone or active-standby, or create the connector with hosting aws.",
+    });
   }
   if (hosting !== "aws" && (vpc !== null || accounts.length > 0)) {
-    return invalid(vpc === null ? "accounts" : "vpc", "only hosting environment aws has VPCs and accounts");
+    return refusal("admin.invalid", {
+      field: vpc === null ? "accounts" : "vpc",
+      value: vpc ?? accounts.join(", "),
+      problem: `only hosting environment aws has VPCs and accounts; this is ${hosting}`,
+      fix: "Leave it out.",
+    });
   }
   if (resources.length > resourcesMax) return invalid("resources", `at most ${resourcesMax}`);
   const twice = duplicate(groups.map(({ group }) => group));
@@ -159,12 +173,30 @@ function instanceProblem(
   const instances = model.instancesOf(after.name);
   if (before === undefined || instances.length === 0) return undefined;
   if (instances.length > instancesMax[after.mode]) {
-    return conflict(`mode ${after.mode} takes ${instancesMax[after.mode]}`, { instances: instances.length });
+    const max = instancesMax[after.mode];
+    return refusal("admin.conflict", {
+      field: "mode",
+      value: after.mode,
+      problem: `takes ${max === 1 ? "1 instance" : `${max} instances`}, and ${instances.length} are enrolled`,
+      fix: `Drain and remove ${instances.length - max} first: connector-controller instance remove NAME.`,
+    });
   }
-  if (after.region !== before.region) return conflict("instances are enrolled", { region: before.region });
+  if (after.region !== before.region) {
+    return refusal("admin.conflict", {
+      field: "region",
+      value: after.region,
+      problem: `instances are enrolled in ${before.region}, and a connector is in one region`,
+      fix: "Create another connector for the other region.",
+    });
+  }
   const elsewhere = instances.find(({ vpcId }) => after.vpc !== null && vpcId !== after.vpc);
   if (elsewhere !== undefined) {
-    return conflict("an instance is in another VPC", { instance: elsewhere.name, vpc: elsewhere.vpcId });
+    return refusal("admin.conflict", {
+      field: "vpc",
+      value: after.vpc ?? "",
+      problem: `${elsewhere.name} is in ${elsewhere.vpcId}, and all instances of a connector are in one VPC`,
+      fix: `Give ${elsewhere.vpcId}, or remove the instances that are elsewhere first.`,
+    });
   }
   const pools = new Map(after.groups.map(({ pool, group }) => [pool, group]));
   for (const { pool, group } of before.groups) {

@@ -1,6 +1,7 @@
 import { type Result, success } from "../../protocol/failures.ts";
 import { auditOf, type DecideContext, type Deciders, type Decision, notFound } from "./decision.ts";
 import { isInPool, isInRanges } from "./grants.ts";
+import type { MoveReason } from "./judgement.ts";
 import type { Model } from "./model.ts";
 import { checkPools } from "./pools.ts";
 import { type Change, type InstanceRow, put, remove, type SessionRow } from "./rows.ts";
@@ -28,7 +29,7 @@ export const fleetDeciders: Deciders<
       ({ leaving }) => leaving !== null && !isInPool(leaving, checked.value, leaving.pool),
     );
     const after = { ...before, pools: checked.value };
-    const consequences = [...homeless.map(sentAway), ...left.map(letGo)];
+    const consequences = [...homeless.map((session) => sentAway(session, "range")), ...left.map(letGo)];
     return changed("instance.pools.set", before, after, context, consequences);
   },
 
@@ -50,7 +51,10 @@ export const fleetDeciders: Deciders<
     const row = model.instanceByName.get(instance);
     const view = views.instance(instance);
     if (row === undefined || view === undefined) return notFound("instance", instance);
-    const sessions = [...sessionsOn(row, model).map(sentAway), ...leavingFrom(row, model).map(letGo)];
+    const sessions = [
+      ...sessionsOn(row, model).map((session) => sentAway(session, "removed")),
+      ...leavingFrom(row, model).map(letGo),
+    ];
     const changes = [remove("instance", row.id), ...sessions];
     const audit = [auditOf(context, "instance.remove", `instance/${instance}`, row, null)];
     return success({ plan: { changes, audit }, answer: () => view });
@@ -86,10 +90,12 @@ function leavingFrom({ id }: InstanceRow, model: Model): SessionRow[] {
 }
 
 /** The next pass finds it another place. */
-function sentAway(session: SessionRow): Change {
+function sentAway(session: SessionRow, reason: MoveReason): Change {
+  const { place: before, leaving: left } = session;
   const place = { is: "waiting", code: "placement.no-instance" } as const;
-  const leaving = session.leaving && { ...session.leaving, untilMs: null };
-  return put("session", { ...session, epoch: session.epoch + 1, place, leaving });
+  const leaving = left && { ...left, untilMs: null };
+  const lost = before.is === "attached" ? { instance: before.instance, reason } : session.lost;
+  return put("session", { ...session, epoch: session.epoch + 1, place, leaving, lost });
 }
 
 /** What it leaves is no more. */

@@ -2,10 +2,18 @@ import type { Result } from "../../protocol/failures.ts";
 import type { AdminCommand, CommandName, CommandResults } from "./admin.ts";
 import { accessDeciders } from "./decide-access.ts";
 import { connectorDeciders } from "./decide-connector.ts";
+import { failoverDeciders } from "./decide-failover.ts";
 import { fleetDeciders } from "./decide-fleet.ts";
+import { restartDeciders } from "./decide-restart.ts";
 import type { DecideContext, Deciders, Decision } from "./decision.ts";
 
-const deciders: Deciders<CommandName> = { ...connectorDeciders, ...accessDeciders, ...fleetDeciders };
+const deciders: Deciders<CommandName> = {
+  ...connectorDeciders,
+  ...failoverDeciders,
+  ...restartDeciders,
+  ...accessDeciders,
+  ...fleetDeciders,
+};
 
 export function decideCommand(
   command: AdminCommand,

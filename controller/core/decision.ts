@@ -3,6 +3,7 @@ import { failed } from "../../protocol/failures.ts";
 import type { AdminCommand, CommandName, CommandResults } from "./admin.ts";
 import type { Model } from "./model.ts";
 import type { Makers } from "./ports.ts";
+import { ManyProblems, type Problem } from "./problem.ts";
 import type { AuditDraft, Plan } from "./rows.ts";
 import type { ControllerViews } from "./views.ts";
 
@@ -57,6 +58,13 @@ export function conflict(problem: string, facts: FailureFacts = {}) {
 
 export function invalid(field: string, problem: string) {
   return failed("admin.invalid", { field, problem });
+}
+
+/** A refusal that a person can act on: the field, what it is or was to be, what is wrong with that, and what to do. */
+export function refusal(code: "admin.invalid" | "admin.conflict", wrong: Problem) {
+  const { field, value, problem } = wrong;
+  const facts = { field, ...(value === undefined ? {} : { value }), problem };
+  return { ok: false, failure: new ManyProblems(code, [wrong], facts) } as const;
 }
 
 /** Even the hash of a secret is nobody's business. */

@@ -4,6 +4,7 @@ import { type Attachment, splitKey, stateKey } from "../../protocol/state.ts";
 import type { StateSource } from "../../protocol/sync.ts";
 import { internetPathMtu } from "../../protocol/tunnel.ts";
 import { type Model, servesPool } from "./model.ts";
+import type { RestartStage } from "./restart-row.ts";
 import type { ConnectorRow, InstanceRow, Leaving, SessionRow } from "./rows.ts";
 
 /** What an instance or a device should be, read from the model at the moment a frame is built: there is no copy. */
@@ -17,6 +18,7 @@ export function instanceSource(model: Model, id: string): StateSource {
       if (row === undefined) return;
       yield "connector";
       if (row.drainSinceMs !== null) yield "drain";
+      if (restartOf(model, row) !== undefined) yield "restart";
       const connector = model.connectors.get(row.connector);
       for (const { pool } of connector?.groups ?? []) if (servesPool(row, pool)) yield stateKey("pool", pool);
       for (const { name } of connector?.resources ?? []) yield stateKey("resource", name);
@@ -44,6 +46,8 @@ function instanceEntry(
     }
     case "drain":
       return row.drainSinceMs === null ? undefined : { sinceMs: row.drainSinceMs };
+    case "restart":
+      return restartOf(model, row);
     case "pool": {
       const service = connector.groups.find(({ pool }) => pool === id);
       if (service === undefined || !servesPool(row, id)) return undefined;
@@ -58,6 +62,14 @@ function instanceEntry(
     }
   }
   return undefined;
+}
+
+function restartOf(model: Model, row: InstanceRow) {
+  const id = model.running.get(row.connector)?.restartId;
+  const stage: RestartStage | undefined = model.restartStage(row);
+  if (stage?.is !== "draining" && stage?.is !== "restarting") return undefined;
+  const { process, sinceMs } = stage;
+  return { id, process, sinceMs, go: stage.is === "restarting" };
 }
 
 function sessionSpec(model: Model, instance: string, session: SessionRow): SessionSpec | undefined {

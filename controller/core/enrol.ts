@@ -150,7 +150,7 @@ function placeProblem(
 function capacityProblem({ name, mode }: ConnectorRow, model: Model): Failure | undefined {
   const max = instancesMax[mode];
   if (model.instancesOf(name).length < max) return undefined;
-  return failed("enrol.group-full", { mode, instances: max }).failure;
+  return failed("enrol.group-full", { connector: name, mode, instances: max }).failure;
 }
 
 function admit(

@@ -3,7 +3,12 @@ import type { World } from "./world.ts";
 
 /** Judges the instances about which something is new, and has the sessions of those with another verdict looked at. */
 export function judgeInstances(world: World): void {
-  for (const id of world.judge.run(world.now)) {
+  const { looked, changed } = world.judge.run(world.now);
+  for (const id of looked) {
+    const connector = world.model.instances.get(id)?.connector;
+    if (connector !== undefined) world.carriers.look(connector);
+  }
+  for (const id of changed) {
     world.placer.lookAt(id);
     world.placer.wake(world.now);
     const verdict = world.judge.verdictOf(id);
@@ -15,10 +20,10 @@ export function judgeInstances(world: World): void {
 }
 
 /** Stored moves: counted, and remembered where a device may not move again at once. */
-export function countMoves({ judge, totals, now }: World, moves: readonly Move[]): void {
-  for (const { device, from, reason } of moves) {
-    totals.moved[reason] += 1;
-    judge.moved(from, 1);
-    if (reason === "path-dead") judge.lone.moved(device, now);
+export function countMoves({ model, judge, totals, now }: World, moves: readonly Move[]): void {
+  for (const move of moves) {
+    if (move.to === undefined) continue;
+    totals.moved[move.reason] += 1;
+    if (model.instances.has(move.from)) judge.moved(move, now);
   }
 }

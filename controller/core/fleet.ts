@@ -3,6 +3,7 @@ import type { AgentObserved, DeviceObserved } from "../../protocol/state.ts";
 import type { Instant } from "../../protocol/time.ts";
 import type { PoolCounts } from "../../protocol/view.ts";
 import type { LinkId } from "./effects.ts";
+import { Resting } from "./resting.ts";
 
 /** What is known only while it is said: links and reports. Nothing of it is stored; a restart hears it anew. */
 
@@ -18,6 +19,8 @@ export interface InstanceFacts {
   goodbye: string | undefined;
   /** The last report, kept while the link is down so that there is something to show. */
   report: Reported<"instance"> | undefined;
+  /** Since when it has a link and is not Active, on the monotonic clock. */
+  notActiveSinceMs: number | undefined;
   /** BOUNDED: `poolsMax` */
   pools: Map<string, PoolCounts>;
   prefixes: Reported<"prefixes"> | undefined;
@@ -48,6 +51,7 @@ export class Fleet {
   /** BOUNDED: instances and devices of the model. */
   readonly #instances = new Map<string, InstanceFacts>();
   readonly #devices = new Map<string, DeviceFacts>();
+  readonly resting = new Resting();
 
   instance(id: string): InstanceFacts | undefined {
     return this.#instances.get(id);
@@ -64,6 +68,7 @@ export class Fleet {
       lostAtMs: undefined,
       goodbye: undefined,
       report: undefined,
+      notActiveSinceMs: undefined,
       pools: new Map(),
       prefixes: undefined,
       vpcCidrs: undefined,
@@ -76,7 +81,9 @@ export class Fleet {
     facts.goodbye = undefined;
     // What it said on an earlier link no longer counts: it says everything anew.
     facts.report = undefined;
+    facts.notActiveSinceMs = now.monotonicMs;
     facts.pools.clear();
+    this.resting.forget(id);
     facts.prefixes = undefined;
     facts.vpcCidrs = undefined;
     facts.revision += 1;
@@ -95,6 +102,15 @@ export class Fleet {
       facts.held = undefined;
       facts.path = undefined;
     }
+  }
+
+  instanceReports(id: string, report: Reported<"instance">, now: Instant): void {
+    const facts = this.#instances.get(id);
+    if (facts === undefined) return;
+    facts.report = report;
+    facts.notActiveSinceMs =
+      report.status === "Active" ? undefined : (facts.notActiveSinceMs ?? now.monotonicMs);
+    facts.revision += 1;
   }
 
   instanceLost(id: string, heard: Instant, now: Instant): void {
@@ -120,6 +136,7 @@ export class Fleet {
 
   instanceForgotten(id: string): void {
     this.#instances.delete(id);
+    this.resting.forget(id);
   }
 
   deviceForgotten(id: string): void {

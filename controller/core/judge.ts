@@ -1,4 +1,5 @@
-import type { Instant } from "../../protocol/time.ts";
+import { earliest, type Instant } from "../../protocol/time.ts";
+import { isRelieved } from "./carrier.ts";
 import type { Fleet } from "./fleet.ts";
 import {
   type Evidence,
@@ -15,7 +16,9 @@ import {
 } from "./judgement.ts";
 import { LonePaths } from "./lone-paths.ts";
 import type { Model } from "./model.ts";
+import type { Move } from "./moves.ts";
 import type { Peers } from "./peers.ts";
+import { isEmptied } from "./restart-row.ts";
 import type { InstanceRow, SessionRow } from "./rows.ts";
 import type { CoreSettings } from "./settings.ts";
 import { Settling } from "./settling.ts";
@@ -29,6 +32,12 @@ interface Standing {
   moved: number;
   strikes: number;
   heldDownUntilMs: number;
+}
+
+/** Whom there was something new about, and whose verdict that changed. */
+export interface Judged {
+  readonly looked: readonly string[];
+  readonly changed: readonly string[];
 }
 
 interface Known {
@@ -67,11 +76,17 @@ export class Judge {
     this.#peers = peers;
     this.#settings = settings;
     this.settling = new Settling(model, fleet, settings, now);
-    this.witnesses = new Witnesses(model, fleet);
+    this.witnesses = new Witnesses(model, fleet, settings);
     this.lone = new LonePaths(settings);
   }
 
   verdictOf(instance: string): Verdict {
+    const verdict = this.ownVerdictOf(instance);
+    return verdict.is === "serving" && isRelieved(instance, this.#model) ? relieved : verdict;
+  }
+
+  /** By the evidence about the instance alone, whoever carries. */
+  ownVerdictOf(instance: string): Verdict {
     return this.#standings.get(instance)?.verdict ?? serving;
   }
 
@@ -100,9 +115,20 @@ export class Judge {
     else this.lone.notDead(device, now);
   }
 
-  moved(instance: string, sessions: number): void {
+  /** A session was moved off an instance. */
+  moved({ device, from, reason }: Move, now: Instant): void {
+    const standing = this.#standings.get(from) ?? untold(now);
+    standing.moved += 1;
+    this.#standings.set(from, standing);
+    if (reason !== "path-dead") return;
+    this.lone.moved(device, now);
+    this.witnesses.left(device, from, now);
+  }
+
+  /** Another one carries instead from now on. */
+  relieved(instance: string): void {
     const standing = this.#standings.get(instance);
-    if (standing !== undefined) standing.moved += sessions;
+    if (standing !== undefined) standing.moved = 0;
   }
 
   forget(instance: string): void {
@@ -111,22 +137,23 @@ export class Judge {
     this.#toJudge.delete(instance);
   }
 
-  /** Judges those about whom there is something new; answers whose verdict changed. */
-  run(now: Instant): readonly string[] {
+  /** Judges those about whom there is something new. */
+  run(now: Instant): Judged {
     const isSettled = this.settling.isOver(now);
     if (isSettled && !this.#wasSettled) for (const id of this.#model.instances.keys()) this.look(id);
     this.#wasSettled = isSettled;
-    if (!isSettled) return [];
+    if (!isSettled) return nobody;
     for (const id of this.#timers.take(now.monotonicMs)) this.look(id);
-    if (this.#toJudge.size === 0) return [];
-    const ids = this.#toJudge;
+    for (const id of this.witnesses.expire(now)) this.look(id);
+    if (this.#toJudge.size === 0) return nobody;
+    const looked = [...this.#toJudge];
     this.#toJudge = new Set();
-    return [...ids].filter((id) => this.#judge(id, now));
+    return { looked, changed: looked.filter((id) => this.#judge(id, now)) };
   }
 
   nextDeadline(now: Instant): number | undefined {
     if (!this.settling.isOver(now)) return this.settling.endsAtMs;
-    return this.#timers.next();
+    return earliest(this.#timers.next(), this.witnesses.nextDeadline());
   }
 
   /** What the evidence about its instance means for a session, as far as there is a way to go. */
@@ -162,7 +189,7 @@ export class Judge {
     const before = this.#standings.get(id);
     let evidence = this.#evidence(row, before);
     const isHeldDown = now.monotonicMs < evidence.heldDownUntilMs;
-    const standing = before ?? { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+    const standing = before ?? untold(now);
     if (evidence.link.is !== "goodbye" && isCondemned(evidence, this.#settings) && !isHeldDown) {
       this.#strike(standing, now);
       evidence = { ...evidence, heldDownUntilMs: standing.heldDownUntilMs };
@@ -187,13 +214,15 @@ export class Judge {
     standing.heldDownUntilMs = now.monotonicMs + this.#settings.holdDownMs * factor;
   }
 
-  #evidence({ id, drainSinceMs }: InstanceRow, standing: Standing | undefined): Evidence {
+  #evidence(row: InstanceRow, standing: Standing | undefined): Evidence {
+    const { id, drainSinceMs } = row;
     const facts = this.#fleet.instance(id);
     return {
       link: this.#link(id),
       isDrained: drainSinceMs !== null,
+      isRestarting: isEmptied(this.#model.restartStage(row)),
       status: facts?.report?.status,
-      ...this.witnesses.of(id),
+      said: this.witnesses.of(id),
       heldDownUntilMs: standing?.heldDownUntilMs ?? 0,
     };
   }
@@ -211,6 +240,14 @@ export class Judge {
   }
 }
 
+function untold(now: Instant): Standing {
+  return { verdict: serving, since: now, moved: 0, strikes: 0, heldDownUntilMs: 0 };
+}
+
 function isSame(a: Verdict, b: Verdict): boolean {
   return a.is === b.is && ("why" in a ? a.why : "") === ("why" in b ? b.why : "");
 }
+
+const nobody: Judged = { looked: [], changed: [] };
+
+const relieved: Verdict = { is: "leaving", why: "failover" };

@@ -102,7 +102,9 @@ export function cut(world: World, peer: Peer, why: FailureCode, close: CloseName
 export function sweep(world: World): void {
   const { peers, now } = world;
   for (const peer of peers.all()) {
+    if (now.monotonicMs < peer.lookAtMs) continue;
     const deadline = deadlineOf(peer);
+    peer.lookAtMs = deadline ?? 0;
     if (deadline === undefined || now.monotonicMs < deadline) continue;
     const { state } = peer;
     if (state.kind !== "open") cut(world, peer, "link.silent", "proofLate");
@@ -116,9 +118,11 @@ export function sweep(world: World): void {
 export function flush(world: World): void {
   for (const peer of world.peers.takeTouched()) {
     if (peer.state.kind !== "open") continue;
-    for (const message of peer.state.sender.frames(world.now.monotonicMs)) {
+    const { sender } = peer.state;
+    for (const message of sender.frames(world.now.monotonicMs)) {
       world.emit({ do: "send", link: peer.link, message });
     }
+    peer.lookAtMs = Math.min(peer.lookAtMs, sender.nextDeadline() ?? peer.lookAtMs);
   }
 }
 

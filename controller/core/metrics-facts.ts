@@ -1,6 +1,7 @@
 import type { InstanceStatus } from "../../protocol/view.ts";
 import type { MetricsFacts } from "./admin.ts";
 import { statusOf } from "./show.ts";
+import { waitingViews } from "./show-waiting.ts";
 import type { World } from "./world.ts";
 
 export function metricsFacts({ model, fleet, peers, pipeline, totals }: World): MetricsFacts {
@@ -16,6 +17,7 @@ export function metricsFacts({ model, fleet, peers, pipeline, totals }: World): 
     links: peers.counts(),
     instances,
     sessions: model.sessionCounts(),
+    waiting: waitingViews(model),
     connectors: model.connectors.size,
     devices: model.devices.size,
     queued: pipeline.length,

@@ -1,5 +1,7 @@
 import type { GroupPool } from "./admin.ts";
+import type { RestartRow, RestartStage } from "./restart-row.ts";
 import type {
+  CarrierRow,
   Change,
   ConnectorRow,
   DeviceCodeRow,
@@ -29,7 +31,11 @@ export class Model {
   readonly instances = new Map<string, InstanceRow>();
   readonly devices = new Map<string, DeviceRow>();
   readonly sessions = new Map<string, SessionRow>();
+  /** By connector. */
+  readonly carriers = new Map<string, CarrierRow>();
   readonly tokens = new Map<string, TokenRow>();
+  /** The last rolling restart of each connector, by the connector's name. */
+  readonly restarts = new Map<string, RestartRow>();
   instancesEver = 0;
   /** Raised with every change of the tokens. */
   tokensRevision = 0;
@@ -47,6 +53,9 @@ export class Model {
   /** Which connector serves a group, and with which pool. One does, at most. */
   readonly serviceOf = new Map<string, { readonly connector: string; readonly pool: GroupPool }>();
 
+  /** Those of `restarts` that run. */
+  readonly running = new Map<string, RestartRow>();
+
   readonly #instancesOf = new Map<string, Set<string>>();
   readonly #devicesOf = new Map<string, Set<string>>();
   readonly #sessionsOn = new Map<string, Set<string>>();
@@ -55,6 +64,8 @@ export class Model {
   readonly #holders = new Map<string, Map<string, string>>();
   /** Sessions placed but not yet granted, by instance and pool: addresses that are as good as taken. */
   readonly #inFlight = new Map<string, number>();
+  /** The ids of the sessions without a place. */
+  readonly waiting = new Set<string>();
   readonly #states = { waiting: 0, placed: 0, attached: 0, leaving: 0 };
 
   apply(change: Change): void {
@@ -84,14 +95,27 @@ export class Model {
       case "session":
         this.#session(change);
         break;
+      case "carrier":
+        replace(this.carriers, change, (row) => row.name);
+        break;
       case "counter":
         if ("put" in change) this.instancesEver = change.put.value;
+        break;
+      case "restart":
+        replace(this.restarts, change, (row) => row.name);
+        if ("put" in change && change.put.outcome === null) this.running.set(change.put.name, change.put);
+        else this.running.delete("put" in change ? change.put.name : change.remove);
         break;
     }
   }
 
   instancesOf(connector: string): InstanceRow[] {
     return rows(this.#instancesOf.get(connector), this.instances);
+  }
+
+  /** Where an instance is in the rolling restart of its connector; undefined when none runs, or it came later. */
+  restartStage({ id, connector }: InstanceRow): RestartStage | undefined {
+    return this.running.get(connector)?.steps.find(({ instance }) => instance === id)?.stage;
   }
 
   /** The ids of a group's devices. */
@@ -171,7 +195,11 @@ export class Model {
     const { id, place, leaving } = session;
     this.#states[place.is] += by;
     if (leaving !== null) this.#countLeaving(id, leaving, by);
-    if (place.is === "waiting") return;
+    if (place.is === "waiting") {
+      if (by > 0) this.waiting.add(id);
+      else this.waiting.delete(id);
+      return;
+    }
     if (by > 0) enter(this.#sessionsOn, place.instance, id);
     else leave(this.#sessionsOn, place.instance, id);
     if (place.is === "attached") {

@@ -62,13 +62,17 @@ function observeAgent(
 ): void {
   const facts = world.fleet.instance(id);
   if (facts === undefined) return;
+  const { resting } = world.fleet;
   if (change.snapshot) facts.pools.clear();
-  for (const { kind, id: pool } of change.remove.map(splitKey)) if (kind === "pool") facts.pools.delete(pool);
+  if (change.snapshot) resting.forget(id);
+  for (const gone of change.remove.map(splitKey)) {
+    if (gone.kind === "pool") facts.pools.delete(gone.id);
+    if (gone.kind === "lease") resting.isOver(id, gone.id);
+  }
   for (const entry of entries) {
     switch (entry.kind) {
       case "instance":
-        facts.report = entry.value;
-        facts.revision += 1;
+        world.fleet.instanceReports(id, entry.value, world.now);
         break;
       case "pool":
         if (facts.pools.size < poolsMax || facts.pools.has(entry.id)) facts.pools.set(entry.id, entry.value);
@@ -82,6 +86,9 @@ function observeAgent(
         observeOutcome(world, id, entry.id, entry.value);
         break;
       case "lease":
+        // A quarantined one is no good to anybody.
+        if (entry.value.state === "cooling") resting.rests(id, entry.id);
+        else resting.isOver(id, entry.id);
         break;
     }
   }

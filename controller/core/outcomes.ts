@@ -3,7 +3,7 @@ import type { SessionOutcome } from "../../protocol/state.ts";
 /** What instances said about sessions and is not stored yet. The last word counts. */
 export class Outcomes {
   /** By session. BOUNDED: sessions. */
-  #heard = new Map<string, SessionOutcome>();
+  readonly #heard = new Map<string, SessionOutcome>();
   /** Those that are being decided upon, or were last. */
   #taken: ReadonlyMap<string, SessionOutcome> = new Map();
 
@@ -24,9 +24,15 @@ export class Outcomes {
     this.#heard.delete(session);
   }
 
-  take(): ReadonlyMap<string, SessionOutcome> {
-    const taken = this.#heard;
-    this.#heard = new Map();
+  /** What was said about these sessions; the rest stays. */
+  take(sessions: Iterable<string>): ReadonlyMap<string, SessionOutcome> {
+    const taken = new Map<string, SessionOutcome>();
+    for (const session of sessions) {
+      const outcome = this.#heard.get(session);
+      if (outcome === undefined) continue;
+      taken.set(session, outcome);
+      this.#heard.delete(session);
+    }
     this.#taken = taken;
     return taken;
   }

@@ -34,6 +34,8 @@ export interface Peer {
   readonly address: string;
   state: PeerState;
   heard: Instant;
+  /** Its deadline is not before this: what is heard moves that on without a word, so it is worked out only then. */
+  lookAtMs: number;
 }
 
 export type OpenPeer = Peer & { state: PeerState & { kind: "open" } };
@@ -69,7 +71,13 @@ export class Peers {
   }
 
   add(link: LinkId, address: string, nonce: string, now: Instant, deadlineMs: number): void {
-    const peer: Peer = { link, address, state: { kind: "challenged", nonce, deadlineMs }, heard: now };
+    const peer: Peer = {
+      link,
+      address,
+      state: { kind: "challenged", nonce, deadlineMs },
+      heard: now,
+      lookAtMs: 0,
+    };
     this.#peers.set(link, peer);
     this.#challenged.add(peer);
   }

@@ -4,13 +4,14 @@ import { type Believed, believe, type ForeignGrant } from "./believed.ts";
 import type { Fleet } from "./fleet.ts";
 import { Handovers } from "./handovers.ts";
 import type { Judge } from "./judge.ts";
-import { reasonOf } from "./judgement.ts";
+import { trustIn } from "./judgement.ts";
 import type { Model } from "./model.ts";
-import { auditOfMoves, type Move } from "./moves.ts";
+import { auditOfMoves, type Move, moveOf, remembering } from "./moves.ts";
 import { Outcomes } from "./outcomes.ts";
-import { Placement } from "./placement.ts";
+import { Placement, type Seeker } from "./placement.ts";
 import { Refusals } from "./refusals.ts";
-import { type AuditDraft, type Change, put, remove, type SessionRow } from "./rows.ts";
+import { type AuditDraft, type Change, type DeviceRow, put, remove, type SessionRow } from "./rows.ts";
+import { Seekers } from "./seekers.ts";
 import { nextSession } from "./session-next.ts";
 import type { CoreSettings } from "./settings.ts";
 
@@ -37,8 +38,9 @@ export class Placer {
   /** Devices whose session must be looked at. BOUNDED: devices. */
   #devices = new Set<string>();
   readonly #outcomes = new Outcomes();
-  /** Devices that wait for a place, or for a better one. BOUNDED: devices. */
-  readonly #waiting = new Set<string>();
+  readonly #seekers = new Seekers();
+  /** Devices that wait for a better place, or for the group to return. BOUNDED: devices. */
+  readonly #uneasy = new Set<string>();
   readonly #refusals: Refusals;
   readonly #handovers: Handovers;
   #wakeAtMs: number | undefined;
@@ -59,7 +61,8 @@ export class Placer {
     this.#settings = settings;
     this.#handovers = new Handovers(settings);
     for (const session of model.sessions.values()) {
-      if (session.place.is === "waiting") this.#waiting.add(session.device);
+      const group = model.devices.get(session.device)?.group;
+      if (session.place.is === "waiting" && group !== undefined) this.#seekers.add(group, session.device);
       this.#handovers.found(session, now);
     }
   }
@@ -107,7 +110,8 @@ export class Placer {
 
   /** Something changed that may let waiting devices be placed. Many changes in a row cost one pass. */
   wake(now: Instant): void {
-    if (this.#waiting.size > 0) this.#wakeAtMs = earliest(this.#wakeAtMs, now.monotonicMs + wakeWithinMs);
+    if (this.#seekers.size + this.#uneasy.size > 0)
+      this.#wakeAtMs = earliest(this.#wakeAtMs, now.monotonicMs + wakeWithinMs);
   }
 
   /** Whether there is something to decide now. */
@@ -116,8 +120,12 @@ export class Placer {
     for (const device of this.#handovers.take(now, (id) => this.#isPlaceLost(id))) this.#devices.add(device);
     if (now.monotonicMs < this.#notBeforeMs) return false;
     if (this.#wakeAtMs !== undefined && now.monotonicMs >= this.#wakeAtMs) {
-      for (const device of this.#waiting) this.#devices.add(device);
+      // Who waited comes before who is new.
+      const placement = this.#placement();
+      const waiting = [...this.#uneasy, ...this.#seekers.take((group) => placement.roomFor(group))];
+      this.#devices = new Set([...waiting, ...this.#devices]);
       this.#wakeAtMs = undefined;
+      this.#sleep(this.#judge.settling.isOver(now), now);
     }
     return this.#devices.size > 0;
   }
@@ -128,24 +136,27 @@ export class Placer {
   }
 
   pass(now: Instant): Pass {
-    const devices = this.#devices;
-    const outcomes = this.#outcomes.take();
-    this.#devices = new Set();
-    const isOpen = (instance: string) => this.#judge.verdictOf(instance).is === "serving";
-    const placement = new Placement(this.#model, this.#fleet, this.#turn, isOpen);
+    const devices = this.#takeDevices();
+    const outcomes = this.#outcomes.take(
+      [...devices].flatMap((device) => this.#model.sessionByDevice.get(device)?.id ?? []),
+    );
+    const verdictOf = (instance: string) => this.#judge.verdictOf(instance);
+    const placement = this.#placement();
     const believed = believe({ devices, outcomes }, this.#model, this.#refusals, now.monotonicMs);
     const changes: Change[] = [];
     const moves: Move[] = [];
     let placed = 0;
     const isSettled = this.#judge.settling.isOver(now);
-    for (const id of devices) {
+    for (const id of placement.devicesInOrder(devices)) {
       const session = this.#model.sessionByDevice.get(id);
       const next = this.#next(id, session, { placement, believed, isSettled, now });
       if (next === session) continue;
       if (next?.place.is === "placed") placed += 1;
-      const move = session && next && this.#moveOf(session, next, believed, now);
+      const outcome = session && believed.outcomes.get(session.id);
+      const why = { outcome, verdictOf, device: this.#fleet.device(id), model: this.#model };
+      const move = session && next && moveOf(session, next, why);
       if (move !== undefined) moves.push(move);
-      if (next !== undefined) changes.push(put("session", next));
+      if (next !== undefined) changes.push(put("session", session ? remembering(session, next, move) : next));
       else if (session !== undefined) changes.push(remove("session", session.id));
     }
     this.#turn += placed;
@@ -165,7 +176,21 @@ export class Placer {
     this.#refusals.forget(session);
     this.#outcomes.forget(session);
     this.#handovers.forget(device);
-    if (!this.#model.devices.has(device)) this.#waiting.delete(device);
+    if (!this.#model.devices.has(device)) this.#rest(device);
+  }
+
+  /** So many that the event loop comes round in between: pings are answered, whatever there is to decide. */
+  #takeDevices(): ReadonlySet<string> {
+    const all = this.#devices;
+    this.#devices = new Set();
+    if (all.size <= passMax) return all;
+    const taken = new Set<string>();
+    for (const device of all) (taken.size < passMax ? taken : this.#devices).add(device);
+    return taken;
+  }
+
+  #placement(): Placement {
+    return new Placement(this.#model, this.#fleet, this.#turn, (id) => trustIn(this.#judge.verdictOf(id)));
   }
 
   #next(
@@ -175,16 +200,20 @@ export class Placer {
   ): SessionRow | undefined {
     const device = this.#model.devices.get(id);
     if (device === undefined) {
-      this.#waiting.delete(id);
+      this.#rest(id);
       return undefined;
     }
     const facts = this.#fleet.device(id);
     const fate = session === undefined ? "stay" : this.#judge.fateOf(session, now);
     const here = session && this.#withoutLeft(session);
-    const isExcluded = (instance: string) => {
-      if (session === undefined) return false;
-      const isHere = session.place.is !== "waiting" && session.place.instance === instance;
-      return (isHere && fate !== "stay") || this.#refusals.isExcluded(session.id, instance, now.monotonicMs);
+    const { group } = device;
+    const seeker: Seeker = {
+      group,
+      left: here?.leaving?.instance,
+      off: session?.place.is === "waiting" || fate === "stay" ? undefined : session?.place.instance,
+      hasNone: session === undefined || session.place.is === "waiting",
+      isRefusedBy: (instance) =>
+        session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs),
     };
     const next = nextSession(here, session && believed.outcomes.get(session.id), facts, {
       isSettled,
@@ -192,11 +221,17 @@ export class Placer {
       leaveByMs: now.wallMs + this.#settings.drainDeadlineMs,
       newId: this.#newId,
       device: id,
-      take: () => placement.take(device.group, isExcluded),
+      take: () => placement.take(seeker),
+      takeHome: () => placement.take({ ...seeker, home: this.#homeOf(id, group) }),
       leave: (instance, inFlight) => placement.leave(instance, inFlight),
     });
-    this.#note(id, next, now);
+    this.#note(device, next, now);
     return next;
+  }
+
+  #homeOf(device: string, group: string): string | undefined {
+    const pool = this.#model.serviceOf.get(group)?.pool.pool;
+    return pool === undefined ? undefined : this.#fleet.resting.homeOf(device, pool);
   }
 
   /** The session without the place it leaves, if that is over. */
@@ -208,34 +243,30 @@ export class Placer {
     return isOver ? { ...session, leaving: null } : session;
   }
 
+  /** Nobody hears the instance that was to take over, or its devices say that it is dead. */
   #isPlaceLost(device: string): boolean {
     const place = this.#model.sessionByDevice.get(device)?.place;
-    return place?.is === "attached" && this.#judge.verdictOf(place.instance).is === "gone";
+    if (place?.is !== "attached") return false;
+    const isHeard = this.#fleet.instance(place.instance)?.link !== undefined;
+    return !isHeard || this.#judge.verdictOf(place.instance).is === "gone";
   }
 
-  #moveOf(
-    before: SessionRow,
-    { place, epoch }: SessionRow,
-    believed: Believed,
-    now: Instant,
-  ): Move | undefined {
-    const from = before.place;
-    if (from.is === "waiting" || place.is !== "placed" || epoch === before.epoch) return undefined;
-    const outcome = believed.outcomes.get(before.id)?.outcome;
-    const isEvidence = outcome === undefined || outcome === "granted";
-    if (!isEvidence || this.#judge.fateOf(before, now) === "stay") return undefined;
-    const reason = reasonOf(this.#judge.verdictOf(from.instance));
-    return { device: before.device, from: from.instance, to: place.instance, reason };
-  }
-
-  #note(device: string, next: SessionRow | undefined, now: Instant): void {
-    const facts = this.#fleet.device(device);
+  #note({ id, group }: DeviceRow, next: SessionRow | undefined, now: Instant): void {
+    const facts = this.#fleet.device(id);
     const isDeferred = next === undefined && facts?.report?.wants === "attached" && facts.link !== undefined;
-    const isWaiting = next?.place.is === "waiting";
-    if (isWaiting || isDeferred || (next !== undefined && this.#isUneasy(next, now)))
-      this.#waiting.add(device);
-    else this.#waiting.delete(device);
+    if (next?.place.is === "waiting") {
+      this.#uneasy.delete(id);
+      this.#seekers.add(group, id);
+    } else {
+      this.#rest(id);
+      if (isDeferred || (next !== undefined && this.#isUneasy(next, now))) this.#uneasy.add(id);
+    }
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
+  }
+
+  #rest(device: string): void {
+    this.#seekers.delete(device);
+    this.#uneasy.delete(device);
   }
 
   /** It should be elsewhere and cannot, or will have to be when its device is heard. */
@@ -248,7 +279,7 @@ export class Placer {
   }
 
   #sleep(isSettled: boolean, now: Instant): void {
-    if (this.#waiting.size === 0) return;
+    if (this.#seekers.size + this.#uneasy.size === 0) return;
     const againAtMs = now.monotonicMs + this.#settings.retryWaitingMs;
     this.#wakeAtMs = earliest(this.#wakeAtMs, isSettled ? againAtMs : this.#judge.settling.endsAtMs);
   }
@@ -263,3 +294,6 @@ interface Deciding {
 
 /** Reports come in bursts; waiting this long lets one pass answer the whole burst. */
 const wakeWithinMs = 100;
+
+/** Devices of one pass: those of the largest instance there is, and then some. */
+const passMax = 2_048;

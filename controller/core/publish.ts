@@ -1,6 +1,7 @@
 import { stateKey } from "../../protocol/state.ts";
 import type { Model } from "./model.ts";
 import type { Peers } from "./peers.ts";
+import { currentStep } from "./restart-row.ts";
 import type { Change, ConnectorRow, InstanceRow, SessionRow } from "./rows.ts";
 
 /**
@@ -33,9 +34,13 @@ export function publish(change: Change, model: Model, peers: Peers): void {
       sessionChanged(before, "put" in change ? change.put : undefined, peers);
       break;
     }
+    case "restart":
+      restartChanged(change, model, peers);
+      break;
     case "group":
     case "otp":
     case "deviceCode":
+    case "carrier":
     case "token":
     case "counter":
       model.apply(change);
@@ -87,6 +92,16 @@ function instanceChanged(before: InstanceRow, after: InstanceRow, model: Model, 
     const device = model.sessions.get(id)?.device;
     if (device !== undefined) peers.touch("device", device, "attachment");
   }
+}
+
+/** Only whose turn it is, or was, is told something of it. */
+function restartChanged(change: Change & { table: "restart" }, model: Model, peers: Peers): void {
+  const name = "put" in change ? change.put.name : change.remove;
+  const before = currentStep(model.running.get(name));
+  model.apply(change);
+  const after = currentStep(model.running.get(name));
+  for (const instance of new Set([before?.instance, after?.instance]))
+    if (instance !== undefined) peers.touch("agent", instance, "restart");
 }
 
 function connectorChanged(before: ConnectorRow, after: ConnectorRow, model: Model, peers: Peers): void {

@@ -1,5 +1,7 @@
 import type { DeploymentMode, DnsServers, Ipv6PoolMatch, ResourceSpec } from "../../protocol/specs.ts";
 import type { GroupPool, HostingEnvironment, PoolRanges } from "./admin.ts";
+import type { MoveReason } from "./judgement.ts";
+import type { RestartRow } from "./restart-row.ts";
 
 /**
  * What the controller knows for good, one type per table. Rows are values: a change puts a whole new row. The model
@@ -114,6 +116,13 @@ export interface Leaving {
   readonly untilMs: number | null;
 }
 
+/** The place a session had when it was last granted, or was to get since, and why it has it no more. */
+export interface Lost {
+  readonly instance: string;
+  readonly reason: MoveReason;
+  readonly code?: string | undefined;
+}
+
 export interface SessionRow {
   readonly id: string;
   readonly device: string;
@@ -121,6 +130,18 @@ export interface SessionRow {
   readonly epoch: number;
   readonly place: SessionPlace;
   readonly leaving: Leaving | null;
+  /** Of one that was moved, until it is granted anew. */
+  readonly lost?: Lost | undefined;
+}
+
+/** Which instance of an active-standby connector, which is its key, carries the sessions. */
+export interface CarrierRow {
+  readonly name: string;
+  /** Its id. */
+  readonly instance: string;
+  readonly sinceMs: number;
+  /** Only after a `failover`, which an administrator asked for, are sessions elsewhere brought to it. */
+  readonly why: "first" | "takeover" | "failover";
 }
 
 export interface TokenRow {
@@ -144,8 +165,10 @@ export interface Tables {
   readonly instance: InstanceRow;
   readonly device: DeviceRow;
   readonly session: SessionRow;
+  readonly carrier: CarrierRow;
   readonly token: TokenRow;
   readonly counter: CounterRow;
+  readonly restart: RestartRow;
 }
 export type TableName = keyof Tables;
 
@@ -157,8 +180,10 @@ export const tableNames = [
   "instance",
   "device",
   "session",
+  "carrier",
   "token",
   "counter",
+  "restart",
 ] as const satisfies readonly TableName[];
 
 /** One step of a decision. The key is the row's `id`, or its `name` where it has none. */

@@ -15,6 +15,8 @@ export interface PassContext {
   readonly leaveByMs: number;
   readonly newId: () => string;
   readonly take: () => Place | FailureCode;
+  /** The same for who comes back: where its address rests for it, if that is good. */
+  readonly takeHome: () => Place | FailureCode;
   readonly leave: (instance: string, inFlightPool: string | undefined) => void;
 }
 
@@ -43,7 +45,13 @@ export function nextSession(
   if (session === undefined) {
     const isWanted = wants === "attached" && device?.link !== undefined && pass.isSettled;
     if (!isWanted) return undefined;
-    return { id: pass.newId(), device: pass.device, epoch: 1, place: placeOf(pass.take()), leaving: null };
+    return {
+      id: pass.newId(),
+      device: pass.device,
+      epoch: 1,
+      place: placeOf(pass.takeHome()),
+      leaving: null,
+    };
   }
   switch (session.place.is) {
     case "waiting":

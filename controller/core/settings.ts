@@ -23,6 +23,10 @@ export interface CoreSettings {
   readonly holdDownMs: number;
   /** How long a place that is left serves on when the new one is granted and its device does not come over, ms. */
   readonly drainDeadlineMs: number;
+  /** How long a rolling restart waits until all sessions of an instance have a place elsewhere; `drainDeadlineMs` comes on top. */
+  readonly restartDrainMs: number;
+  /** How long a rolling restart waits for an instance that was restarted, or for another that it cannot do without, ms. */
+  readonly restartReturnMs: number;
   /** How long a device waits at most before it is tried again although nothing seemed to change, ms. */
   readonly retryWaitingMs: number;
   /** After a failed commit of sessions, ms. Commands are answered with the failure instead. */
@@ -45,6 +49,8 @@ export const coreDefaults: CoreSettings = {
   pathGraceMs: 1_000,
   holdDownMs: 30_000,
   drainDeadlineMs: 30_000,
+  restartDrainMs: 60_000,
+  restartReturnMs: 120_000,
   retryWaitingMs: 5_000,
   retryStoreMs: 1_000,
   retryAfterMs: 5_000,
@@ -66,7 +72,43 @@ export const failoverBounds = {
   pathGraceMs: { min: 200, max: 60_000 },
   holdDownMs: { min: 1_000, max: 600_000 },
   drainDeadlineMs: { min: 1_000, max: 3_600_000 },
+  restartDrainMs: { min: 1_000, max: 3_600_000 },
+  restartReturnMs: { min: 1_000, max: 3_600_000 },
 } as const satisfies Partial<Record<keyof CoreSettings, { min: number; max: number }>>;
+
+type Times = Pick<
+  CoreSettings,
+  "heartbeatMs" | "silentHeartbeats" | "linkGraceMs" | "returnGraceMs" | "pathGraceMs" | "holdDownMs"
+>;
+
+/** What is within its bounds and makes no sense beside the rest. */
+export function contradictions(times: Times): readonly { field: string; problem: string; fix: string }[] {
+  const { linkGraceMs, returnGraceMs, pathGraceMs, holdDownMs } = times;
+  const silenceMs = times.heartbeatMs.agent * times.silentHeartbeats;
+  const found = [];
+  if (returnGraceMs < linkGraceMs) {
+    found.push({
+      field: "returnGraceMs",
+      problem: `is less than linkGraceMs, ${linkGraceMs}: clients come back more slowly when it was the controller that was away`,
+      fix: `Give ${linkGraceMs} or more.`,
+    });
+  }
+  if (returnGraceMs < silenceMs) {
+    found.push({
+      field: "returnGraceMs",
+      problem: `is less than ${silenceMs}, in which an agent notices that the controller was away`,
+      fix: `Give ${silenceMs} or more, or a shorter agentHeartbeatMs.`,
+    });
+  }
+  if (holdDownMs < pathGraceMs) {
+    found.push({
+      field: "holdDownMs",
+      problem: `is less than pathGraceMs, ${pathGraceMs}: a condemned instance would get sessions again before one device alone could leave it`,
+      fix: `Give ${pathGraceMs} or more.`,
+    });
+  }
+  return found;
+}
 
 /** The defaults with what was chosen otherwise. Fails with `admin.invalid` naming the field. */
 export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings> {
@@ -93,6 +135,8 @@ export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings
       problem: `${silentHeartbeats} is not 2 to 10: one late ping is no silence`,
     });
   }
+  const [first] = contradictions(settings);
+  if (first !== undefined) return failed("admin.invalid", { field: first.field, problem: first.problem });
   return success(settings);
 }
 

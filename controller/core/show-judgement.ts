@@ -9,20 +9,24 @@ export function judgementView(id: string, model: Model, judge: Judge, now: Insta
   const verdict = judge.verdictOf(id);
   const { alive, dead } = judge.witnesses.of(id);
   const isServing = verdict.is === "serving";
+  const isRelieved = verdict.is === "leaving" && verdict.why === "failover";
+  const connector = model.instances.get(id)?.connector;
+  const carrier = isRelieved && connector !== undefined ? model.carriers.get(connector) : undefined;
   return {
     is: verdict.is,
     why: "why" in verdict ? verdict.why : null,
-    sinceMs: isServing ? null : (standing?.since.wallMs ?? null),
-    devicesAlive: alive,
-    devicesDead: dead,
+    sinceMs: isServing ? null : (carrier?.sinceMs ?? standing?.since.wallMs ?? null),
+    devicesAlive: alive.devices,
+    devicesDead: dead.devices,
     moved: isServing ? 0 : (standing?.moved ?? 0),
     leaving: model.leavingFrom(id).size,
-    waiting: isServing ? 0 : waiting(id, model, judge, now),
+    waiting: sessionsWithoutPlace(id, model, judge, now),
   };
 }
 
 /** Sessions that should be elsewhere and have found no other place. Looks at all of them, so only for who is not serving. */
-function waiting(id: string, model: Model, judge: Judge, now: Instant): number {
+export function sessionsWithoutPlace(id: string, model: Model, judge: Judge, now: Instant): number {
+  if (judge.verdictOf(id).is === "serving") return 0;
   let count = 0;
   for (const key of model.sessionsOn(id)) {
     const session = model.sessions.get(key);

@@ -1,12 +1,17 @@
 import type { Instant } from "../../protocol/time.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
+import { roleOf } from "./carrier.ts";
 import { instancesMax } from "./decide-connector.ts";
 import type { DeviceFacts, Fleet, InstanceFacts } from "./fleet.ts";
 import type { Judge } from "./judge.ts";
 import { type Model, servesPool } from "./model.ts";
+import type { RestartView } from "./restart-views.ts";
 import type { ConnectorRow, DeviceRow, InstanceRow, SessionRow } from "./rows.ts";
 import { deviceCodeView, groupView, otpView, tokenView } from "./show-access.ts";
+import { carrierView } from "./show-carrier.ts";
 import { judgementView } from "./show-judgement.ts";
+import { drainView, restartSummary, restartView, type Shown } from "./show-restart.ts";
+import { waitingViews } from "./show-waiting.ts";
 import type {
   ConnectorView,
   ControllerViews,
@@ -17,8 +22,10 @@ import type {
   OtpView,
   Page,
   PathView,
+  SessionFilter,
   SessionView,
   TokenView,
+  WaitingView,
 } from "./views.ts";
 import { pageLimits } from "./views.ts";
 
@@ -27,22 +34,30 @@ export class Views implements ControllerViews {
   readonly #model: Model;
   readonly #fleet: Fleet;
   readonly #judge: Judge;
+  readonly #shown: Shown;
   readonly #now: () => Instant;
 
-  constructor({ model, fleet, judge }: { model: Model; fleet: Fleet; judge: Judge }, now: () => Instant) {
-    this.#model = model;
-    this.#fleet = fleet;
-    this.#judge = judge;
+  constructor(shown: Shown, now: () => Instant) {
+    this.#shown = shown;
+    this.#model = shown.model;
+    this.#fleet = shown.fleet;
+    this.#judge = shown.judge;
     this.#now = now;
   }
 
   connectors(): ConnectorView[] {
-    return [...this.#model.connectors.values()].map((row) => this.#connector(row));
+    const waiting = waitingViews(this.#model);
+    return [...this.#model.connectors.values()].map((row) => this.#connector(row, waiting));
   }
 
   connector(name: string): ConnectorView | undefined {
     const row = this.#model.connectors.get(name);
-    return row && this.#connector(row);
+    return row && this.#connector(row, waitingViews(this.#model));
+  }
+
+  restart(connector: string): RestartView | undefined {
+    const row = this.#model.restarts.get(connector);
+    return row && restartView(row, this.#shown, this.#now());
   }
 
   groups(): GroupView[] {
@@ -79,14 +94,9 @@ export class Views implements ControllerViews {
     return row && this.#device(row);
   }
 
-  sessions(filter?: { readonly instance?: string | undefined }, page?: Page): SessionView[] {
-    if (filter?.instance === undefined) {
-      return pageOf(this.#model.sessions.values(), page).flatMap((row) => this.#session(row) ?? []);
-    }
-    const instance = this.#model.instanceByName.get(filter.instance);
-    const ids = instance === undefined ? [] : [...this.#model.sessionsOn(instance.id)];
-    const rows = ids.flatMap((id) => this.#model.sessions.get(id) ?? []);
-    return pageOf(rows, page).flatMap((row) => this.#session(row) ?? []);
+  sessions({ instance: name, state }: SessionFilter = {}, page?: Page): SessionView[] {
+    const isMeant = ({ place }: SessionRow) => state === undefined || place.is === state;
+    return pageOf(this.#sessionsOn(name), page, isMeant).flatMap((row) => this.#session(row) ?? []);
   }
 
   session(id: string): SessionView | undefined {
@@ -98,10 +108,18 @@ export class Views implements ControllerViews {
     return [...this.#model.tokens.values()].map(tokenView);
   }
 
-  #connector(row: ConnectorRow): ConnectorView {
+  #sessionsOn(name: string | undefined): Iterable<SessionRow> {
+    if (name === undefined) return this.#model.sessions.values();
+    const instance = this.#model.instanceByName.get(name);
+    const ids = instance === undefined ? [] : [...this.#model.sessionsOn(instance.id)];
+    return ids.flatMap((id) => this.#model.sessions.get(id) ?? []);
+  }
+
+  #connector(row: ConnectorRow, waiting: readonly WaitingView[]): ConnectorView {
     const instances = this.#model.instancesOf(row.name);
     const statuses = instances.map(({ id }) => statusOf(this.#fleet.instance(id)));
     const { groups, resources, networks, accounts, ...rest } = row;
+    const restart = this.#model.restarts.get(row.name);
     return {
       ...rest,
       groups: [...groups],
@@ -114,6 +132,9 @@ export class Views implements ControllerViews {
       activeInstances: statuses.filter((status) => status === "Active").length,
       instancesMax: instancesMax[row.mode],
       sessions: instances.reduce((sum, { id }) => sum + this.#model.sessionsOn(id).size, 0),
+      carrier: carrierView(row, this.#model),
+      waiting: waiting.filter(({ group }) => this.#model.serviceOf.get(group)?.connector === row.name),
+      restart: restart === undefined ? null : restartSummary(restart),
     };
   }
 
@@ -135,9 +156,11 @@ export class Views implements ControllerViews {
         .map(({ group, pool }) => ({ group, pool })),
       version: report?.version ?? null,
       upSinceMs: report?.upSinceMs ?? null,
+      process: report?.process ?? null,
       linkUpSinceMs: facts?.link?.since.wallMs ?? null,
       lastSeenMs: facts?.link === undefined ? (facts?.heard?.wallMs ?? null) : this.#now().wallMs,
       drain: drainSinceMs !== null,
+      draining: drainView(row, this.#shown, this.#now()),
       pools: groups.map(({ pool, group, leaseMinutes }) => ({
         pool,
         group,
@@ -149,6 +172,7 @@ export class Views implements ControllerViews {
       prefixes: prefixesOf(facts),
       sessions,
       judgement: judgementView(row.id, this.#model, this.#judge, this.#now()),
+      role: roleOf(row, this.#model) ?? null,
       conditions: report?.conditions ?? [],
     };
   }
@@ -232,14 +256,18 @@ function pathOf(facts: DeviceFacts | undefined, { id, epoch, instance }: Session
 }
 
 /** The rows after a key, in the order in which they came to be. */
-function pageOf<Row extends { readonly id: string }>(rows: Iterable<Row>, page: Page = {}): Row[] {
+function pageOf<Row extends { readonly id: string }>(
+  rows: Iterable<Row>,
+  page: Page = {},
+  isMeant: (row: Row) => boolean = () => true,
+): Row[] {
   const limit = Math.min(page.limit ?? pageLimits.byDefault, pageLimits.max);
   const found: Row[] = [];
   let isAfter = page.after === undefined;
   for (const row of rows) {
     if (found.length === limit) break;
-    if (isAfter) found.push(row);
-    else isAfter = row.id === page.after;
+    if (!isAfter) isAfter = row.id === page.after;
+    else if (isMeant(row)) found.push(row);
   }
   return found;
 }

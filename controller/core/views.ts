@@ -13,8 +13,22 @@ import {
 import { ResourceSpec } from "../../protocol/specs.ts";
 import { Condition, InstanceStatus, PoolCounts } from "../../protocol/view.ts";
 import { ConnectorInput, GroupPool } from "./admin.ts";
+import { DrainView, RestartSummary, type RestartView } from "./restart-views.ts";
 
 /** What an administrator sees. Derived from facts at the moment of asking; secrets are in none of them. */
+
+/** Sessions without a place: their devices want one and are tried again. */
+export const WaitingView = z.object({ group: Name, code: Code, sessions: z.int().positive() });
+export type WaitingView = z.infer<typeof WaitingView>;
+
+/** takeover: the one before could not go on. failover: an administrator asked for it. */
+export const CarrierView = z.object({
+  instance: Name,
+  sinceMs: EpochMs,
+  why: z.enum(["first", "takeover", "failover"]),
+  /** Sessions that are on the other one all the same: not over yet, or with a path that works there. */
+  sessionsElsewhere: z.int().nonnegative(),
+});
 
 export const ConnectorView = ConnectorInput.extend({
   resources: z.array(ResourceSpec),
@@ -25,6 +39,11 @@ export const ConnectorView = ConnectorInput.extend({
   activeInstances: z.int().nonnegative(),
   instancesMax: z.int().positive(),
   sessions: z.int().nonnegative(),
+  /** In active-standby, the instance that carries; null: none yet, or another mode. */
+  carrier: CarrierView.nullable(),
+  waiting: z.array(WaitingView),
+  /** The rolling restart that runs, or the last one; null: there was none. */
+  restart: RestartSummary.nullable(),
   createdAtMs: EpochMs,
 });
 export type ConnectorView = z.infer<typeof ConnectorView>;
@@ -74,7 +93,9 @@ export type InstancePoolView = z.infer<typeof InstancePoolView>;
  */
 export const JudgementView = z.object({
   is: z.enum(["serving", "leaving", "gone"]),
-  why: z.enum(["administrator", "instance", "goodbye", "link-lost", "devices"]).nullable(),
+  why: z
+    .enum(["administrator", "restart", "instance", "failover", "goodbye", "link-lost", "devices"])
+    .nullable(),
   /** null while it serves. */
   sinceMs: EpochMs.nullable(),
   /** Devices on a link, by what they say of their path to it. */
@@ -101,6 +122,8 @@ export const InstanceView = z.object({
   /** null until the instance has reported. */
   version: z.string().nullable(),
   upSinceMs: EpochMs.nullable(),
+  /** The agent's process, another one after each start; null until it has reported, and from agents that cannot be restarted from here. */
+  process: Id.nullable(),
   id: Id,
   connector: Name,
   accountId: z.string(),
@@ -118,12 +141,16 @@ export const InstanceView = z.object({
   lastSeenMs: EpochMs.nullable(),
   /** An administrator asked it to take no new sessions. */
   drain: z.boolean(),
+  /** How far it has come with taking no sessions, for whatever reason; null while it takes them. */
+  draining: DrainView.nullable(),
   pools: z.array(InstancePoolView),
   /** The prefixes of the interface as the instance reads them; null: nothing reported yet. */
   prefixes: z.object({ ipv4: z.array(z.string()), ipv6: z.array(z.string()), readAtMs: EpochMs }).nullable(),
   /** Sessions the controller has placed here. */
   sessions: z.int().nonnegative(),
   judgement: JudgementView,
+  /** In active-standby; null in other modes. */
+  role: z.enum(["carrier", "standby"]).nullable(),
   conditions: z.array(Condition),
 });
 export type InstanceView = z.infer<typeof InstanceView>;
@@ -224,12 +251,19 @@ export interface Page {
   readonly limit?: number | undefined;
 }
 
+export interface SessionFilter {
+  readonly instance?: string | undefined;
+  readonly state?: SessionState | undefined;
+}
+
 export const pageLimits = { byDefault: 100, max: 1000 } as const;
 
 /** Everything that can be read. Lists of devices and sessions come in pages; all others are short. */
 export interface ControllerViews {
   connectors(): ConnectorView[];
   connector(name: string): ConnectorView | undefined;
+  /** The rolling restart of a connector that runs, or the last one. */
+  restart(connector: string): RestartView | undefined;
   groups(): GroupView[];
   instances(connector?: string): InstanceView[];
   instance(name: string): InstanceView | undefined;
@@ -237,7 +271,7 @@ export interface ControllerViews {
   deviceCodes(): DeviceCodeView[];
   devices(page?: Page): DeviceView[];
   device(id: string): DeviceView | undefined;
-  sessions(filter?: { readonly instance?: string | undefined }, page?: Page): SessionView[];
+  sessions(filter?: SessionFilter, page?: Page): SessionView[];
   session(id: string): SessionView | undefined;
   tokens(): TokenView[];
 }

@@ -1,5 +1,6 @@
 import type { FailureCode } from "../../protocol/failures.ts";
 import type { Instant } from "../../protocol/time.ts";
+import type { Carriers } from "./carriers.ts";
 import type { ControllerEffect } from "./effects.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Judge } from "./judge.ts";
@@ -9,6 +10,7 @@ import type { Peers } from "./peers.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { Placer } from "./placer.ts";
 import type { Makers } from "./ports.ts";
+import type { Restarts } from "./restarts.ts";
 import type { CoreSettings } from "./settings.ts";
 
 /** What the parts of the core share while an input is handled. */
@@ -21,6 +23,8 @@ export interface World {
   readonly peers: Peers;
   readonly placer: Placer;
   readonly judge: Judge;
+  readonly carriers: Carriers;
+  readonly restarts: Restarts;
   readonly pipeline: Pipeline;
   readonly totals: Totals;
   /** Of the input that is being handled. */
@@ -44,7 +48,19 @@ export interface Totals {
 export function noTotals(): Totals {
   return {
     placements: 0,
-    moved: { drain: 0, goodbye: 0, "link-lost": 0, devices: 0, "path-dead": 0 },
+    moved: {
+      drain: 0,
+      goodbye: 0,
+      "link-lost": 0,
+      devices: 0,
+      "path-dead": 0,
+      failover: 0,
+      refused: 0,
+      ended: 0,
+      range: 0,
+      removed: 0,
+      claimed: 0,
+    },
     enrolments: 0,
     joins: 0,
     commands: 0,

@@ -7,7 +7,7 @@ import { openWireguard, type WireguardOptions } from "../../protocol/node/wiregu
 import type { WireguardBackend, WireguardInterface } from "../../protocol/node/wireguard/port.ts";
 import { Secret } from "../../protocol/secret.ts";
 import { type PeerReading, type WireguardPlan, wireguardChange } from "../../protocol/wireguard.ts";
-import type { Echo } from "../core/probe.ts";
+import type { Echo, Question } from "../core/question.ts";
 import type { Applied } from "../core/tunnel.ts";
 import { type TunnelPlan, withoutIpv6 } from "../core/tunnel-plan.ts";
 import { applyNames, type NamesWay } from "./tunnel-names.ts";
@@ -58,14 +58,14 @@ export class TunnelHost implements Disposable {
   }
 
   /**
-   * Whether an address answers through the tunnel: echoes one after the other, until the first answer or for a second. One
-   * process for all of them: several at once would cost a busy host what it lacks.
+   * Whether an address answers through the tunnel. One process for all echoes: several at once would cost a busy host what it
+   * lacks.
    */
-  async echo(address: string): Promise<Echo> {
-    const limits = ["-c", "1", "-i", String(echoEveryMs / 1000), "-w", "1"];
+  async echo(address: string, question: Question): Promise<Echo> {
+    const limits = ["-i", String(echoEveryMs / 1000), ...questionLimits[question]];
     const command = ["ping", "-n", "-q", ...limits, "-I", this.#options.name, address];
     const asked = await this.#run(command, { timeoutMs: 3_000 });
-    if (asked.ok) return { is: "answered", lost: lostOf(asked.value) };
+    if (asked.ok) return answerIn(asked.value, question);
     // ping(8): 1 when nothing came back, without a word on standard error; 2 and words for everything else.
     return { is: asked.failure.facts.error === "exit code 1" ? "silent" : "unsent" };
   }
@@ -95,10 +95,13 @@ export class TunnelHost implements Disposable {
     if (!opened.ok) return opened;
     const ensured = await opened.value.ensure();
     if (!ensured.ok) return ensured;
+    // Read beforehand: between the peer's change and the addresses' the user's packets go nowhere.
+    const [held, hasIpv6] = await Promise.all([this.#network.read(), this.#hasIpv6()]);
+    if (!held.ok) return held;
+    const fitting = hasIpv6 ? plan : withoutIpv6(plan);
     const set = await this.#setPeers(opened.value, plan, afresh);
     if (!set.ok) return set;
-    const fitting = (await this.#hasIpv6()) ? plan : withoutIpv6(plan);
-    const routed = await this.#network.apply(fitting.network);
+    const routed = await this.#network.change(held.value, fitting.network);
     if (!routed.ok) return routed;
     const { names, name } = this.#options;
     const asked = await applyNames(names, fitting.names, name, this.#run);
@@ -170,11 +173,27 @@ export class TunnelHost implements Disposable {
 /** The shortest time that ping takes from everybody. */
 const echoEveryMs = 200;
 
-/** Of `3 packets transmitted, 1 received …` and `rtt min/avg/max/mdev = 310.2/…`: those sent before the one that was answered. */
-function lostOf(summary: string): number {
-  const sent = Number(/^(\d+) packets transmitted/m.exec(summary)?.[1] ?? 1);
-  const answeredInMs = Number(/= ([\d.]+)\//.exec(summary)?.[1] ?? 0);
-  return Math.max(0, sent - 1 - Math.floor(answeredInMs / echoEveryMs));
+/** ping(8) counts its life in whole seconds; what is shorter is so many echoes and a wait for the last. */
+const questionLimits = {
+  long: ["-c", "1", "-w", "1"],
+  short: ["-c", "3", "-W", "0.1"],
+} as const satisfies Record<Question, readonly string[]>;
+
+/** Of `3 packets transmitted, 1 received …` and `rtt min/avg/max/mdev = 30.2/31.5/…`. */
+function answerIn(summary: string, question: Question): Echo {
+  const [, sent = 1, received = 1] = (/^(\d+) packets transmitted, (\d+) received/m.exec(summary) ?? []).map(
+    Number,
+  );
+  const rttMs = Number(/= [\d.]+\/([\d.]+)\//.exec(summary)?.[1] ?? 0);
+  switch (question) {
+    case "short":
+      return { is: "answered", lost: sent - received, rttMs };
+    case "long": {
+      // Those sent before the one that was answered, and were not while it was on its way.
+      const lost = Math.max(0, sent - 1 - Math.floor(rttMs / echoEveryMs));
+      return { is: "answered", lost, rttMs };
+    }
+  }
 }
 
 function asTunnelFailure(failure: Failure): Failure {

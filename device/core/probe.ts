@@ -1,44 +1,10 @@
 import type { Core } from "../../protocol/core.ts";
 import type { Instant } from "../../protocol/time.ts";
+import { type ProbeSettings, probeDefaults } from "./probe-settings.ts";
+import type { Counters, ProbeState, Verdict, Watching } from "./probe-state.ts";
+import { type Echo, enough, inVain, isFar, type Question, questionFor } from "./question.ts";
 
-export interface ProbeSettings {
-  /** How often it is looked whether something came back: while there is traffic, and while there is none. */
-  readonly busyEveryMs: number;
-  readonly quietEveryMs: number;
-  /** A path without traffic is asked when nothing has come for so long. */
-  readonly askAfterMs: number;
-  /** Nothing has come back for so long, and a question went unanswered: the path is dead. */
-  readonly deadAfterMs: number;
-  /** A path that was never heard may still be on its way to the instance. */
-  readonly firstDeadAfterMs: number;
-  /** So long without a lost echo, and the path counts as one that loses nothing. */
-  readonly calmAfterMs: number;
-}
-
-export const probeDefaults: ProbeSettings = {
-  busyEveryMs: 400,
-  quietEveryMs: 1_000,
-  askAfterMs: 1_300,
-  deadAfterMs: 1_300,
-  firstDeadAfterMs: 2_000,
-  calmAfterMs: 60_000,
-};
-
-export type Verdict = "alive" | "dead";
-
-/** What came of a question: echoes one after the other for a second, until the first is answered. */
-export type Echo =
-  /** `lost`: those sent before, whose answers should have been there. */
-  | { readonly is: "answered"; readonly lost: number }
-  | { readonly is: "silent" }
-  /** This host could not ask, or not wait for an answer; that says nothing about the path. */
-  | { readonly is: "unsent" };
-
-/** All that the path's peer has sent and was sent so far. */
-export interface Counters {
-  readonly rxBytes: number;
-  readonly txBytes: number;
-}
+export type { Counters, Verdict } from "./probe-state.ts";
 
 export type ProbeInput =
   /** Another path from now on, or none. */
@@ -52,46 +18,18 @@ export type ProbeEffect =
   /** Answer with `counted`. */
   | { readonly do: "count"; readonly effectId: number }
   /** Ask the instance's end; answer with `echoed`. */
-  | { readonly do: "ask"; readonly effectId: number }
+  | { readonly do: "ask"; readonly effectId: number; readonly question: Question }
   | { readonly do: "tell"; readonly path: string; readonly verdict: Verdict };
-
-type ProbeState =
-  | { readonly kind: "idle" }
-  | {
-      readonly kind: "watching";
-      readonly path: string;
-      /** Results of effects of before belong to another path, or to before the sleep. */
-      readonly sinceEffectId: number;
-      /** As they were when it was last looked, or when a question was last answered. */
-      readonly counters: Counters | undefined;
-      /** The reading that only counts what the answered question has added: it is no further sign of life. */
-      readonly recount: number | undefined;
-      readonly asking: { readonly effectId: number; readonly atMs: number } | undefined;
-      /** When a question was last answered. */
-      readonly answeredAtMs: number | undefined;
-      /** The last question went unanswered: the next reading, this one or a later, decides. */
-      readonly confirming: number | undefined;
-      /** When something last came back; at first, when the watch began. */
-      readonly heardAtMs: number;
-      /** Questions without an answer since. */
-      readonly unanswered: number;
-      readonly doubts: Doubts;
-      readonly lookAtMs: number;
-      readonly verdict: Verdict | undefined;
-    };
-
-type Watching = Extract<ProbeState, { kind: "watching" }>;
-
-/** How often the path has lately lost what it then turned out to carry: such a path is asked more often before it is given up. */
-interface Doubts {
-  readonly count: number;
-  readonly lastAtMs: number;
-}
 
 /** More than three questions in a row no path that works leaves unanswered: with every third packet lost, one in a million. */
 const doubtsMax = 2;
 /** A silence of that length was an outage, and says nothing about what the path loses while it works. */
 const outageMs = 8_000;
+/**
+ * A peer of WireGuard answers what it was sent within 10 s, if only by a keepalive; one that does not is asked for a
+ * handshake after 15 s, and again each 5 s.
+ */
+const unaskedDeadAfterMs = 30_000;
 /** Between two questions of one doubt: a question that comes back at once must not be repeated at once. */
 const againAfterMs = 100;
 /** Timers are not exact. */
@@ -152,10 +90,11 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
         counters: undefined,
         recount: undefined,
         asking: undefined,
-        answeredAtMs: undefined,
+        answered: undefined,
         confirming: undefined,
         heardAtMs: now.monotonicMs,
-        unanswered: 0,
+        sentAtMs: undefined,
+        inVain: 0,
         doubts: { count: 0, lastAtMs: now.monotonicMs },
         lookAtMs: now.monotonicMs,
         verdict: undefined,
@@ -168,7 +107,8 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const wasAway = now.monotonicMs - state.lookAtMs > lateMs;
     const afresh = {
       heardAtMs: now.monotonicMs,
-      unanswered: 0,
+      sentAtMs: undefined,
+      inVain: 0,
       asking: undefined,
       confirming: undefined,
       sinceEffectId: this.#effects,
@@ -195,11 +135,18 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const hasCome = before !== undefined && counters !== undefined && counters.rxBytes > before.rxBytes;
     const hasGone = before !== undefined && counters !== undefined && counters.txBytes > before.txBytes;
     const isBusy = hasCome || (hasGone && state.asking === undefined);
-    const paced = isBusy ? { ...known, lookAtMs: this.#soon(state, now) } : known;
+    const sentAtMs = state.sentAtMs ?? (hasGone ? now.monotonicMs : undefined);
+    const paced = { ...known, sentAtMs, ...(isBusy ? { lookAtMs: this.#soon(state, now) } : {}) };
     this.#state = paced;
-    if (hasCome) return this.#heard(paced, 0, now);
-    if (state.confirming !== undefined && effectId >= state.confirming) return this.#silent(paced, now);
-    return this.#shouldAsk(paced, hasGone, now) ? this.#ask(paced, now) : [];
+    if (hasCome) {
+      const heard = this.#heard(paced, 0, now);
+      return this.#isUnsure(state, now) ? [...heard, ...this.#ask(this.#state, false, now)] : heard;
+    }
+    const { confirming } = state;
+    if (confirming !== undefined && effectId >= confirming.effectId) {
+      return this.#silent(paced, (counters?.txBytes ?? 0) - confirming.txBytes, now);
+    }
+    return this.#shouldAsk(paced, hasGone, now) ? this.#ask(paced, hasGone, now) : [];
   }
 
   #soon(state: Watching, now: Instant): number {
@@ -210,17 +157,28 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
   #shouldAsk(state: Watching, hasGone: boolean, now: Instant): boolean {
     const { askAfterMs, busyEveryMs, quietEveryMs } = this.#settings;
     if (state.asking !== undefined) return false;
-    if (state.verdict !== "alive" || state.unanswered > 0) return true;
+    if (state.verdict !== "alive" || state.inVain > 0) return true;
     const quietMs = now.monotonicMs - state.heardAtMs;
-    const sinceAnswerMs = now.monotonicMs - (state.answeredAtMs ?? Number.NEGATIVE_INFINITY);
+    const sinceAnswerMs = now.monotonicMs - (state.answered?.atMs ?? Number.NEGATIVE_INFINITY);
     const hasWaited = quietMs >= busyEveryMs * nearly && sinceAnswerMs >= quietEveryMs * nearly;
     return quietMs >= askAfterMs || (hasGone && hasWaited);
   }
 
-  #ask(state: Watching, now: Instant): readonly ProbeEffect[] {
+  /** The first answer may have waited for a handshake: a slow one is asked for once more. */
+  #isUnsure({ asking, answered }: Watching, now: Instant): boolean {
+    if (asking !== undefined || !answered?.isFirst || !isFar(answered.rttMs)) return false;
+    return now.monotonicMs - answered.atMs >= this.#settings.askAfterMs;
+  }
+
+  #ask(state: ProbeState, hasGone: boolean, now: Instant): readonly ProbeEffect[] {
+    if (state.kind === "idle") return [];
     const effectId = ++this.#effects;
-    this.#state = { ...state, asking: { effectId, atMs: now.monotonicMs } };
-    return [{ do: "ask", effectId }];
+    const isAwaited = state.verdict === "alive" && (hasGone || state.inVain > 0);
+    const asked = { rttMs: state.answered?.rttMs, doubts: this.#doubts(state, now) };
+    const question = questionFor(asked, isAwaited);
+    const txBytes = state.counters?.txBytes ?? 0;
+    this.#state = { ...state, asking: { effectId, atMs: now.monotonicMs, question, txBytes } };
+    return [{ do: "ask", effectId, question }];
   }
 
   #echoed(before: Watching, effectId: number, echo: Echo, now: Instant): readonly ProbeEffect[] {
@@ -231,24 +189,35 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     switch (echo.is) {
       case "answered": {
         const recount = this.#count();
-        const answered = { ...state, recount: recount.effectId, answeredAtMs: now.monotonicMs };
-        return [...this.#heard(answered, echo.lost, now), recount];
+        const isFirst = state.answered === undefined;
+        const answered = { atMs: now.monotonicMs, rttMs: echo.rttMs, isFirst };
+        return [...this.#heard({ ...state, recount: recount.effectId, answered }, echo.lost, now), recount];
       }
       case "silent": {
         // Traffic came back meanwhile: the echoes alone were lost.
         if (state.heardAtMs > asking.atMs) return [];
         const look = this.#count();
-        this.#state = { ...state, unanswered: state.unanswered + 1, confirming: look.effectId };
+        const { question, txBytes } = asking;
+        const confirming = { effectId: look.effectId, txBytes };
+        this.#state = { ...state, inVain: state.inVain + inVain[question], confirming };
         return [look];
       }
       case "unsent":
-        return [];
+        return this.#unasked(state, now);
     }
+  }
+
+  /** A host that cannot ask finds out as late as WireGuard does, and only where somebody sends. */
+  #unasked(state: Watching, now: Instant): readonly ProbeEffect[] {
+    const silentMs = now.monotonicMs - (state.sentAtMs ?? now.monotonicMs);
+    if (state.verdict === "dead" || silentMs < unaskedDeadAfterMs) return [];
+    this.#state = { ...state, verdict: "dead" };
+    return [{ do: "tell", path: state.path, verdict: "dead" }];
   }
 
   /** `lost` echoes, or a question that went unanswered, and yet it works. */
   #heard(state: Watching, lost: number, now: Instant): readonly ProbeEffect[] {
-    const wasLost = state.unanswered > 0 && now.monotonicMs - state.heardAtMs < outageMs;
+    const wasLost = state.inVain > 0 && now.monotonicMs - state.heardAtMs < outageMs;
     const wasDoubted = state.verdict === "alive" ? lost > 0 || wasLost : state.verdict === "dead" && wasLost;
     const doubts = wasDoubted
       ? { count: Math.min(doubtsMax, this.#doubts(state, now) + 1), lastAtMs: now.monotonicMs }
@@ -257,19 +226,21 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
       ...state,
       doubts,
       heardAtMs: now.monotonicMs,
-      unanswered: 0,
+      sentAtMs: undefined,
+      inVain: 0,
       confirming: undefined,
       verdict: "alive",
     };
     return state.verdict === "alive" ? [] : [{ do: "tell", path: state.path, verdict: "alive" }];
   }
 
-  /** Asked in vain, and the counter says the same. */
-  #silent(state: Watching, now: Instant): readonly ProbeEffect[] {
-    const { deadAfterMs, firstDeadAfterMs } = this.#settings;
-    const afterMs = state.verdict === undefined ? firstDeadAfterMs : deadAfterMs;
-    const isDead =
-      state.unanswered > this.#doubts(state, now) && now.monotonicMs - state.heardAtMs >= afterMs;
+  /** Asked in vain, and the counter says the same; so many bytes were sent since it was asked. */
+  #silent(state: Watching, sentBytes: number, now: Instant): readonly ProbeEffect[] {
+    const { deadAfterMs, sentOnDeadAfterMs, firstDeadAfterMs } = this.#settings;
+    const needed = enough({ doubts: this.#doubts(state, now) }, sentBytes);
+    const usualMs = needed.isSentOn ? sentOnDeadAfterMs : deadAfterMs;
+    const afterMs = state.verdict === undefined ? firstDeadAfterMs : usualMs;
+    const isDead = state.inVain >= needed.inVain && now.monotonicMs - state.heardAtMs >= afterMs;
     if (!isDead) {
       this.#state = { ...state, confirming: undefined, lookAtMs: now.monotonicMs + againAfterMs };
       return [];

@@ -13,6 +13,7 @@ export class Dialer implements Disposable {
   readonly #url: URL;
   readonly #ca: string | undefined;
   readonly #lookup: LookupFunction | undefined;
+  readonly #localAddress: string | undefined;
   readonly #post: (input: LinkInput) => void;
   readonly #onUnknown: (type: string) => void;
   #open: { readonly dialId: number; readonly socket: WebSocket } | undefined;
@@ -24,6 +25,8 @@ export class Dialer implements Disposable {
     ca?: string | undefined;
     /** How the controller's name becomes addresses; the system's way when absent. */
     lookup?: LookupFunction | undefined;
+    /** Which of this host's addresses to dial from; the system's choice when absent. */
+    localAddress?: string | undefined;
     post: (input: LinkInput) => void;
     onUnknown: (type: string) => void;
   }) {
@@ -31,6 +34,7 @@ export class Dialer implements Disposable {
     this.#url.protocol = this.#url.protocol === "http:" ? "ws:" : "wss:";
     this.#ca = options.ca;
     this.#lookup = options.lookup;
+    this.#localAddress = options.localAddress;
     this.#post = options.post;
     this.#onUnknown = options.onUnknown;
   }
@@ -45,6 +49,7 @@ export class Dialer implements Disposable {
       followRedirects: false,
       ...(this.#ca === undefined ? {} : { ca: this.#ca }),
       ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
+      ...(this.#localAddress === undefined ? {} : { localAddress: this.#localAddress }),
     });
     this.#open = { dialId, socket };
     socket.on("message", (data, isBinary) => this.#received(dialId, data.toString(), isBinary));

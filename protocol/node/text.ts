@@ -1,7 +1,17 @@
 /** How values look to people: the same in every CLI and in the lab. */
 
-/** Exit codes of the command lines. `failed` is "degraded" where a command only reads. 64 and 78 are those of sysexits(3). */
-export const exitCodes = { fine: 0, failed: 1, cannotTell: 2, usage: 64, configuration: 78 } as const;
+/**
+ * Exit codes of the command lines. `failed` is "degraded" where a command only reads. 64, 75 and 78 are those of sysexits(3);
+ * `startAgain` is no success, so that a service manager that restarts on failure alone does it, too.
+ */
+export const exitCodes = {
+  fine: 0,
+  failed: 1,
+  cannotTell: 2,
+  usage: 64,
+  startAgain: 75,
+  configuration: 78,
+} as const;
 
 /** `2d 3h`, `3h 12m`, `5m 2s`, `12s`, `340ms`: the two largest units, rounded down. */
 export function duration(ms: number): string {

@@ -347,12 +347,14 @@ describe("restart", () => {
     expect(answered.plans).toEqual([]);
     answered.answerReading(known(ipv4Prefix, ipv6Prefix));
     expect(answered.observed.get(key ?? "")).toEqual({ outcome: "granted", epoch: 1, ...granted });
-    // Where nothing can be read the controller is told, and finds another instance.
-    expect(
-      lost()
-        .answerReading(unknown)
-        .observed.get(key ?? ""),
-    ).toMatchObject({ outcome: "ended" });
+    // A reading that fails says nothing about prefixes, so it ends nothing: the kernel carries on as it is.
+    const unread = lost().answerReading(unknown);
+    expect(unread.observed.get(key ?? "")).toBeUndefined();
+    expect(unread.plans).toEqual([]);
+    // The one that succeeds without the prefix does.
+    unread.pass(5_000);
+    unread.answerReading(known());
+    expect(unread.observed.get(key ?? "")).toMatchObject({ outcome: "ended", code: "lease.quarantined" });
   });
 
   test("a drain by hand survives it, an administrator's comes from the controller again", () => {

@@ -187,6 +187,25 @@ test("a restart in the middle of recovery keeps what was rebuilt and begins the 
   expect(w.leases.outcome("new")).toMatchObject({ outcome: "granted" });
 });
 
+test("a lost database, and a disk that takes no other: who is carried is not refused for that, who is new is", () => {
+  const w = new LeaseWorld();
+  w.disk.lostTo = "agent.db.corrupt-x";
+  w.restart();
+  w.configure(many);
+  const known = session("d1", 3, { granted: { ipv4: "10.0.0.21", ipv6: "2001:db8::5" } });
+  w.snapshot([
+    ["s1", known],
+    ["new", session("d2")],
+  ]);
+  w.storeFailed("store.full");
+  expect(w.leases.outcome("s1")).toBeUndefined();
+  expect(w.leases.outcome("new")).toMatchObject({ outcome: "refused" });
+  expect(w.leases.arePeersKnown).toBe(false);
+  w.live(5_000);
+  w.settle();
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted", ipv4: "10.0.0.21" });
+});
+
 test("two sessions said to have one address: one of them gets another", () => {
   const w = new LeaseWorld();
   w.disk.lostTo = "agent.db.corrupt-x";

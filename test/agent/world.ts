@@ -98,6 +98,7 @@ export class World {
   #unanswered: number | undefined;
   otp: string | undefined = "one";
   diskFails: FailureCode | undefined;
+  starts = 0;
   dataPathFails = false;
   /** What somebody else has changed in the kernel, found by the next comparison. */
   drift: string[] = [];
@@ -212,7 +213,9 @@ export class World {
       clock,
       lostTo: this.disk.lostTo,
     };
-    const fixed = { bootId: "boot", version: "0.1.0", random: () => 0.5 };
+    this.starts += 1;
+    const process = `00000000-0000-4000-8000-${String(this.starts).padStart(12, "0")}`;
+    const fixed = { bootId: "boot", process, version: "0.1.0", random: () => 0.5 };
     return new Agent({ parameters: this.parameters, identity, saved, ...fixed }, this.now);
   }
 
@@ -240,6 +243,7 @@ export class World {
       case "store":
       case "hangUp":
       case "left":
+      case "restart":
       case "removeOtp":
       case "startAfresh":
         if (effect.do === "removeOtp") this.otp = undefined;

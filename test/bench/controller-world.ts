@@ -1,7 +1,7 @@
 import { ControllerCore } from "../../controller/core/core.ts";
 import type { ControllerEffect, ControllerInput, LinkId } from "../../controller/core/effects.ts";
 import type { Makers, Saved } from "../../controller/core/ports.ts";
-import type { DeviceRow, InstanceRow, SessionRow } from "../../controller/core/rows.ts";
+import { type DeviceRow, type InstanceRow, type SessionRow, tableNames } from "../../controller/core/rows.ts";
 import { coreDefaults } from "../../controller/core/settings.ts";
 import { addressAt, type Prefix, parsePrefix } from "../../protocol/address.ts";
 import type { StateFrame } from "../../protocol/messages.ts";
@@ -17,8 +17,9 @@ export function many<T>(count: number, make: (i: number) => T): T[] {
   return Array.from({ length: count }, (_, i) => make(i));
 }
 
-const idOf = (kind: string, i: number) => `${i.toString(16).padStart(8, "0")}-${kind}-4000-8000-000000000000`;
-const keyOf = (kind: string, i: number) => `${kind}${i.toString(36).padStart(6, "0")}`.padEnd(43, "A");
+export const idOf = (kind: string, i: number) =>
+  `${i.toString(16).padStart(8, "0")}-${kind}-4000-8000-000000000000`;
+export const keyOf = (kind: string, i: number) => `${kind}${i.toString(36).padStart(6, "0")}`.padEnd(43, "A");
 
 export function instanceRow(i: number): InstanceRow {
   const ipv4 = many(rangesPerInstance, (range) => `10.${i}.${range}.0/28`);
@@ -43,7 +44,7 @@ export function instanceRow(i: number): InstanceRow {
   };
 }
 
-function deviceRow(i: number): DeviceRow {
+export function deviceRow(i: number): DeviceRow {
   return {
     id: idOf("2222", i),
     name: `laptop-${i}`,
@@ -79,6 +80,7 @@ function addressOf(instance: number, offset: number): string {
 
 export function savedWith(devices: number, sessions: number): Saved {
   const saved = {
+    ...Object.fromEntries(tableNames.map((name) => [name, []])),
     controllerId: idOf("0000", 0),
     group: [{ name: "staff", createdAtMs: now.wallMs }],
     connector: [
@@ -99,9 +101,6 @@ export function savedWith(devices: number, sessions: number): Saved {
     instance: many(instanceCount, instanceRow),
     device: many(devices, deviceRow),
     session: many(sessions, attachedRow),
-    otp: [],
-    deviceCode: [],
-    token: [],
     counter: [{ name: "instances", value: instanceCount }],
   };
   // As it comes from a disk: no string is shared between rows.

@@ -1,11 +1,10 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Fleet } from "../../controller/core/fleet.ts";
-import { Model } from "../../controller/core/model.ts";
 import { Placement } from "../../controller/core/placement.ts";
-import { put } from "../../controller/core/rows.ts";
 import { type BenchResult, best, type Size, timed, workHash } from "./bench.ts";
-import { ControllerWorld, instanceCount, instanceRow, many, now, savedWith } from "./controller-world.ts";
+import { ControllerWorld, instanceCount, many, now, savedWith } from "./controller-world.ts";
+import { modelGroup } from "./model-group.ts";
+import { SortedPlacement } from "./sorted-placement.ts";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
@@ -40,14 +39,14 @@ export async function run(size: Size): Promise<BenchResult> {
 
 /** A pass over a new group: all sessions at once. */
 function placing(count: number, size: Size): readonly [number, readonly number[]] {
-  const { model, fleet } = emptyGroup();
+  const { model, fleet } = modelGroup(savedWith(0, 0), 384);
   let loads = new Map<string, number>();
   const ms = best(size === "full" ? 5 : 1, () => {
     const placement = new Placement(model, fleet, 0);
     loads = new Map();
     return timed(() => {
       for (let i = 0; i < count; i++) {
-        const place = placement.take("staff", () => false);
+        const place = placement.take({ group: "staff" });
         if (typeof place !== "string") loads.set(place.instance, (loads.get(place.instance) ?? 0) + 1);
       }
     });
@@ -58,46 +57,14 @@ function placing(count: number, size: Size): readonly [number, readonly number[]
 function sorting(count: number, size: Size): readonly [number, readonly number[]] {
   let loads: number[] = [];
   const ms = best(size === "full" ? 5 : 1, () => {
-    const instances = many(instanceCount, (i) => ({ id: i, load: 0, free: 384, isActive: true }));
+    const sorted = new SortedPlacement(many(instanceCount, (id) => ({ id, load: 0, free: 384 })));
     const spent = timed(() => {
-      for (let i = 0; i < count; i++) {
-        const [least] = instances
-          .filter(({ isActive, free }) => isActive && free > 0)
-          .sort((a, b) => a.load - b.load);
-        if (least === undefined) continue;
-        least.load += 1;
-        least.free -= 1;
-      }
+      for (let i = 0; i < count; i++) sorted.take();
     });
-    loads = instances.map(({ load }) => load);
+    loads = sorted.instances.map(({ load }) => load);
     return spent;
   });
   return [ms, loads.sort((a, b) => a - b)];
-}
-
-function emptyGroup(): { model: Model; fleet: Fleet } {
-  const model = new Model();
-  const fleet = new Fleet();
-  const { connector } = savedWith(0, 0);
-  for (const row of connector) model.apply(put("connector", row));
-  for (let i = 0; i < instanceCount; i++) {
-    const row = instanceRow(i);
-    model.apply(put("instance", row));
-    fleet.instanceLinked(row.id, i, now);
-    const facts = fleet.instance(row.id);
-    if (facts === undefined) continue;
-    facts.report = {
-      status: "Active",
-      conditions: [],
-      version: "0.1.0",
-      upSinceMs: now.wallMs,
-      managementIp: row.managementIp,
-      activeAgents: 0,
-      endpoint: `${row.managementIp}:51820`,
-    };
-    facts.pools.set("Pool1", { total: 384, leased: 0, cooling: 0, quarantined: 0, free: 384 });
-  }
-  return { model, fleet };
 }
 
 function arriving(count: number) {

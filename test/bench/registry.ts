@@ -10,6 +10,7 @@ import { run as datapathApply } from "./datapath-apply.bench.ts";
 import { run as datapathForward } from "./datapath-forward.bench.ts";
 import { run as failover } from "./failover.bench.ts";
 import { run as grants } from "./grants.bench.ts";
+import { run as group } from "./group.bench.ts";
 
 /** Every bench by name, in the order of the report. */
 export const benches: Readonly<Record<string, Bench>> = {
@@ -18,6 +19,7 @@ export const benches: Readonly<Record<string, Bench>> = {
   agent,
   controller,
   failover,
+  group,
   datapath,
   "datapath-forward": datapathForward,
   "datapath-apply": datapathApply,

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endpointNames, endpointOf } from "../../controller/api/endpoints.ts";
+import type { RestartRow } from "../../controller/core/restart-row.ts";
+import { put } from "../../controller/core/rows.ts";
 import { send } from "./http.ts";
 import { ids, type Served, serveReal } from "./served.ts";
 
 let served: Served;
 beforeAll(async () => {
-  served = await serveReal();
+  served = await serveReal(3, [put("restart", running)]);
 });
 afterAll(() => served[Symbol.asyncDispose]());
 
@@ -26,6 +28,12 @@ async function refused(method: string, path: string, body?: unknown) {
     (part) => part !== undefined,
   );
 }
+
+/** It stands still: nobody is judged before the group is back. */
+const running: RestartRow = {
+  ...{ name: "prod", restartId: ids.session(99), minActive: 1, startedAtMs: 1, startedBy: "token:ci" },
+  ...{ outcome: null, steps: [{ instance: ids.instance(1), name: "one", stage: { is: "queued" } }] },
+};
 
 const tried = new Set<string>();
 
@@ -74,6 +82,13 @@ describe("connectors", () => {
 
   test("with instances are not deleted", async () => {
     expect(await refused("DELETE", "/v1/connectors/prod")).toEqual([409, "admin.conflict"]);
+  });
+
+  test("other than active-standby have nothing to fail over to", async () => {
+    const path = "/v1/connectors/prod/failover";
+    expect(await refused("POST", path, {})).toEqual([409, "admin.conflict", "mode"]);
+    expect(await refused("POST", path, { to: first })).toEqual([409, "admin.conflict", "mode"]);
+    expect(await refused("POST", path, { at: first })).toEqual([400, "admin.invalid", "at"]);
   });
 
   test("have enterprise resources that are set again without harm", async () => {
@@ -292,7 +307,26 @@ test("a refusal changes nothing, also not the audit log", async () => {
   expect((await ok("GET", "/v1/audit?limit=1")).items[0].id).toBe(before);
 });
 
-test("every endpoint was tried with success", () => {
+test("a rolling restart is shown and cancelled, and refused where no instance is there to be restarted", async () => {
+  const path = "/v1/connectors/prod/restart";
+  const step = { instance: "one", state: "queued", why: null, sinceMs: null, left: null, withoutPlace: null };
+  expect(await ok("GET", path)).toMatchObject({
+    ...{ connector: "prod", state: "running", at: "one", restarted: 0, instances: 1, endedBy: null },
+    steps: [{ ...step, untilMs: null }],
+  });
+  expect((await ok("GET", "/v1/connectors/prod")).restart).toMatchObject({ state: "running", at: "one" });
+  expect(await refused("POST", path, {})).toEqual([409, "admin.conflict"]);
+  expect(await refused("POST", path, { minActive: 64 })).toEqual([400, "admin.invalid", "minActive"]);
+  expect(await ok("DELETE", path)).toMatchObject({ state: "cancelled", endedBy: "token:admin" });
+  expect(await refused("DELETE", path)).toEqual([409, "admin.conflict"]);
+  expect(await refused("POST", path, {})).toEqual([409, "admin.conflict"]);
+  expect(await refused("GET", "/v1/connectors/none/restart")).toEqual([404, "admin.not-found"]);
+});
+
+/** They take instances that are Active: test/e2e. */
+const elsewhere = ["POST /v1/connectors/:connector/failover", "POST /v1/connectors/:connector/restart"];
+
+test("every endpoint was tried with success, but those that need instances that are Active", () => {
   const known = endpointNames.map(endpointOf).map(({ method, path }) => `${method} ${path}`);
-  expect(known.filter((endpoint) => !tried.has(endpoint))).toEqual([]);
+  expect(known.filter((endpoint) => !tried.has(endpoint))).toEqual(elsewhere);
 });

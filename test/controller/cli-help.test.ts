@@ -44,6 +44,8 @@ test("every command is there", async () => {
     "connector list",
     "connector show",
     "connector update",
+    "connector failover",
+    "connector restart",
     "connector delete",
     "group create",
     "group list",

@@ -103,6 +103,7 @@ Sessions              0
 Judgement             not judged yet, it may come back
 Version               -
 Up Since              -
+Process               -
 Link                  down
 Last Seen             -
 Enrolled              2024-10-28 10:48:06Z
@@ -461,8 +462,15 @@ test("a connector may come from a YAML file, of which options win", async () => 
 });
 
 test("drain and resume", async () => {
-  expect(await fine("instance", "drain", first)).toBe(`${first} takes no new sessions.\n`);
-  expect(await fine("instance", "show", first)).toContain("an administrator drains it");
+  const text = /^\S+ takes no new sessions:\n {2}because of admin, since .*Z\n {2}nobody is left; 0 moved\n$/;
+  expect(await fine("instance", "drain", first)).toMatch(text);
+  expect(await fine("instance", "show", first)).toMatch(/^Draining +because of admin, since /m);
+  expect(await fine("instance", "list")).toMatch(
+    /^aws-us-east-1-con-00001: draining since .*Z \(admin\)\n {2}nobody is left; 0 moved$/m,
+  );
+  expect(await fine("instance", "drain", first, "--wait")).toMatch(
+    /^.*Z {2}nobody is left\n\S+ takes no new/,
+  );
   expect(await fine("instance", "resume", first)).toBe(`${first} takes new sessions when it is Active.\n`);
 });
 

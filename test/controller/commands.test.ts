@@ -108,12 +108,6 @@ describe("a command is refused, and nothing changes", () => {
     expect(JSON.stringify([h.store.saved(), h.store.audit])).toBe(before);
   });
 
-  test("active-active outside AWS says why and what to use instead", () => {
-    const h = new Harness();
-    const answer = h.ask(create({ hosting: "azure" }));
-    expect(answer.ok ? "" : answer.failure.message).toMatch(/needs hosting environment aws.*active-standby/);
-  });
-
   test("when the store fails, with the store's own code", () => {
     const h = new Harness();
     h.failing = "store.full";

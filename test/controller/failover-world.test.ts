@@ -226,18 +226,26 @@ class World {
   /** Before the device follows what it is told: what worked and could work still was not taken from it. */
   #checkKept(device: Device): void {
     const { carrier, worked, hasNetwork, wants } = device;
-    if (carrier === undefined || !worked || !hasNetwork || wants === "detached") return;
+    if (carrier === undefined) return;
     const key = `${carrier.session}/${carrier.epoch}`;
     const row = this.h.store.saved().session.find(({ id }) => id === carrier.session);
     if (row?.leaving?.epoch === carrier.epoch) this.#leaveBy.set(key, row.leaving.untilMs ?? Infinity);
+    if (!worked || !hasNetwork || wants === "detached") return;
     if (!this.#forwards(carrier) || this.#excused.has(key)) return;
     // What is late by less than a step of the clock was not seen.
     if (this.h.wallMs >= (this.#leaveBy.get(key) ?? Infinity)) return;
-    const epochs = row === undefined ? [] : [row.epoch, row.leaving?.epoch];
-    expect(epochs, `the path of device ${this.devices.indexOf(device)} works and is kept`).toContain(
-      carrier.epoch,
-    );
+    expect(this.#isWanted(carrier), `the path of device ${this.devices.indexOf(device)} is kept`).toBe(true);
     expect(this.#works(device, carrier), `${carrier.instance} serves on`).toBe(true);
+  }
+
+  /** The controller has the session there, under this epoch or under a later one of the same instance. */
+  #isWanted({ session, epoch, instance }: Attached): boolean {
+    const saved = this.h.store.saved();
+    const row = saved.session.find(({ id }) => id === session);
+    if (row === undefined) return false;
+    const id = saved.instance.find(({ name }) => name === instance)?.id;
+    const isBack = row.place.is !== "waiting" && row.place.instance === id;
+    return row.epoch === epoch || row.leaving?.epoch === epoch || isBack;
   }
 
   #forwards(at: Attached): boolean {
@@ -247,7 +255,7 @@ class World {
   #works({ hasNetwork }: Device, at: Attached | undefined): boolean {
     const instance = this.instances.find(({ name }) => name === at?.instance);
     if (at === undefined || instance === undefined || !hasNetwork) return false;
-    return instance.forwards && instance.agent.granted.get(at.session)?.epoch === at.epoch;
+    return instance.forwards && instance.agent.granted.get(at.session)?.ipv4 === at.ipv4;
   }
 
   #probe(device: Device): void {
@@ -258,15 +266,15 @@ class World {
       if (!this.#works(device, device.carrier) || this.#works(device, told)) device.carrier = told;
     }
     const { carrier } = device;
-    device.worked = this.#works(device, carrier);
-    if (!device.isLinked) return;
+    // One that was given up while it was dead, and lives again before its instance hears of it, is nobody's any more.
+    device.worked = carrier !== undefined && this.#works(device, carrier) && this.#isWanted(carrier);
     const held = carrier && {
       session: carrier.session,
       epoch: carrier.epoch,
       instance: carrier.instance,
       ...(carrier.ipv4 === undefined ? {} : { ipv4: carrier.ipv4 }),
     };
-    const verdict = device.worked ? "alive" : "dead";
+    const verdict = this.#works(device, carrier) ? "alive" : "dead";
     const path = held && {
       session: held.session,
       epoch: held.epoch,
@@ -274,9 +282,13 @@ class World {
       verdict,
       sinceMs: 1,
     };
-    const before = device.device.observed;
-    const isSame = (key: string, value: unknown) => JSON.stringify(before.get(key)) === JSON.stringify(value);
-    if (!isSame("held", held) || !isSame("path", path)) device.device.report({ held, path });
+    const { observed } = device.device;
+    const isSame = (key: string, value: unknown) =>
+      JSON.stringify(observed.get(key)) === JSON.stringify(value);
+    if (isSame("held", held) && isSame("path", path)) return;
+    if (device.isLinked) device.device.report({ held, path });
+    // Told with the next link, as it is by then.
+    else for (const [key, value] of Object.entries({ held, path })) observed.set(key, value);
   }
 
   #isNewer(told: Attached, carrier: Attached | undefined): boolean {

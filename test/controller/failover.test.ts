@@ -155,6 +155,24 @@ describe("devices that say dead", () => {
     expect(h.views.device(next.id)?.session?.instance).toBe(first.name);
   });
 
+  test("condemn every instance: nobody is moved, and who comes is let try rather than turned away", () => {
+    const { h, all, users } = group(2, 8);
+    const before = placesOf(h, users);
+    for (const user of users) says(user, "dead");
+    expect(h.views.instances().map(({ judgement }) => judgement.is)).toEqual(["gone", "gone"]);
+    const late = attachedDevice(h, "late");
+    expect(h.views.device(late.id)?.session).toMatchObject({ state: "attached", epoch: 1 });
+    const moved = placesOf(h, users).filter((place, i) => place !== before[i]);
+    expect(moved.length, "those of the second had nowhere to go").toBeLessThanOrEqual(4);
+    for (const user of users) takes(user, "alive");
+    takes(late, "alive");
+    const { commits } = h.store;
+    h.pass(60_000);
+    expect(h.store.commits, "nothing goes to and fro").toBe(commits);
+    expect(h.views.instances().map(({ judgement }) => judgement.is)).toEqual(["serving", "serving"]);
+    expect(on(h, two(all)[0], [...users, late]).length).toBeGreaterThan(0);
+  });
+
   test("hold an instance down for twice as long the second time", () => {
     const { h, all, users } = group(2, 4);
     const [first] = two(all);
@@ -162,6 +180,7 @@ describe("devices that say dead", () => {
     h.pass(31_000);
     const more = [attachedDevice(h, "x"), attachedDevice(h, "y")];
     expect(on(h, first, more)).toHaveLength(2);
+    for (const user of more) takes(user, "alive");
     for (const user of more) says(user, "dead");
     expect(on(h, first, more)).toHaveLength(0);
     h.pass(59_000);
@@ -373,6 +392,29 @@ describe("a drain", () => {
     const session = h.views.device(user.id)?.session;
     expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
     expect(session?.epoch).toBeGreaterThan(1);
+  });
+
+  test("that is taken back brings it back to its own address also where there is no free one", () => {
+    const { h, all, users } = group(2, 2);
+    const [first, second] = two(all);
+    const [user] = on(h, first, users);
+    if (user === undefined) throw new Error("somebody is there");
+    const says = ({ agent }: Instance, free: number) =>
+      agent.report({ "pool/Pool1": { total: 16, leased: 16 - free, cooling: 0, quarantined: 0, free } });
+    // What the other offers is gone when it is asked for.
+    second.agent.offer({ Pool1: 0 });
+    says(second, 1);
+    h.do({ command: "instance.drain", instance: first.name });
+    h.pass(200);
+    says(second, 0);
+    says(first, 0);
+    expect(h.views.device(user.id)?.session).toMatchObject({ state: "waiting" });
+    h.pass(10_000);
+    expect(h.views.device(user.id)?.session, "while it is drained").toMatchObject({ state: "waiting" });
+    h.do({ command: "instance.resume", instance: first.name });
+    h.pass(10_000);
+    const session = h.views.device(user.id)?.session;
+    expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
   });
 
   test("of an instance that then says goodbye ends what it still served", () => {

@@ -2,6 +2,7 @@ import { createApi } from "../../controller/api/api.ts";
 import type { ApiLimits } from "../../controller/api/limits.ts";
 import type { AdminPort } from "../../controller/core/admin.ts";
 import type { AuditEntry } from "../../controller/core/views.ts";
+import { noTotals } from "../../controller/core/world.ts";
 import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
 import { failed, type Result, success } from "../../protocol/failures.ts";
 import { createLogger } from "../../protocol/node/log.ts";
@@ -20,6 +21,7 @@ export function fakeAdmin(changes: Partial<AdminPort> = {}): AdminPort {
     views: {
       connectors: none,
       connector: nothing,
+      restart: nothing,
       groups: none,
       instances: none,
       instance: nothing,
@@ -37,12 +39,13 @@ export function fakeAdmin(changes: Partial<AdminPort> = {}): AdminPort {
       links: { agents: 3, devices: 10, strangers: 1 },
       instances: { Configured: 0, Offline: 0, Online: 1, Active: 2, Draining: 0 },
       sessions: { waiting: 0, placed: 0, attached: 10, leaving: 1 },
+      waiting: [{ group: "Sales", code: "placement.no-address", sessions: 2 }],
       connectors: 1,
       devices: 10,
       queued: 0,
       totals: {
         placements: 12,
-        moved: { drain: 3, goodbye: 0, "link-lost": 2, devices: 0, "path-dead": 0 },
+        moved: { ...noTotals().moved, drain: 3, "link-lost": 2 },
         enrolments: 3,
         joins: 10,
         commands: 7,

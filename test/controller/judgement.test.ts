@@ -9,16 +9,27 @@ import {
   type Testimony,
   type Verdict,
 } from "../../controller/core/judgement.ts";
+import type { Words } from "../../controller/core/tally.ts";
+import type { Said } from "../../controller/core/witnesses.ts";
 
 const settings = { witnessesMin: 2 };
 const up = { is: "up" } as const;
 const lost = { is: "lost", sinceMs: 10_000, graceMs: 3_000 } as const;
+/** So many devices, each of a user and a network of its own, that knew the path alive. */
+function said(dead: number, alive: number, change: Partial<Said> = {}): Said {
+  return { dead: words(dead), alive: words(alive), turned: words(dead), isNetworkWell: false, ...change };
+}
+
+function words(devices: number, users = devices, networks = users): Words {
+  return { devices, users, networks };
+}
+
 const well: Evidence = {
   link: up,
   isDrained: false,
+  isRestarting: false,
   status: "Active",
-  alive: 0,
-  dead: 0,
+  said: said(0, 0),
   heldDownUntilMs: 0,
 };
 
@@ -37,6 +48,12 @@ describe("an instance", () => {
     ],
     ["whose link is lost is given its grace", { link: lost }, "serving"],
     ["drained by an administrator leaves", { isDrained: true }, "leaving: administrator"],
+    ["whose turn it is in a rolling restart leaves", { isRestarting: true }, "leaving: restart"],
+    [
+      "leaves because of the administrator when there are both reasons",
+      { isDrained: true, isRestarting: true },
+      "leaving: administrator",
+    ],
     [
       "drained by an administrator leaves also without a link",
       { link: lost, isDrained: true },
@@ -51,16 +68,52 @@ describe("an instance", () => {
     ["that said goodbye is gone", { link: { is: "goodbye" } }, "gone: goodbye"],
     [
       "that said goodbye is gone whatever its devices say",
-      { link: { is: "goodbye" }, alive: 9 },
+      { link: { is: "goodbye" }, said: said(0, 9) },
       "gone: goodbye",
     ],
-    ["is not condemned by one device", { dead: 1 }, "serving"],
-    ["is condemned by two", { dead: 2 }, "gone: devices"],
-    ["is not condemned by a minority", { dead: 2, alive: 3 }, "serving"],
-    ["is condemned by half", { dead: 2, alive: 2 }, "gone: devices"],
-    ["is condemned also while it drains", { dead: 2, isDrained: true }, "gone: devices"],
-    ["without a link is condemned by one", { link: lost, dead: 1 }, "gone: devices"],
-    ["without a link is not condemned by one against two", { link: lost, dead: 1, alive: 2 }, "serving"],
+    ["is not condemned by one device", { said: said(1, 0) }, "serving"],
+    ["is condemned by two", { said: said(2, 0) }, "gone: devices"],
+    ["is not condemned by a minority", { said: said(2, 3) }, "serving"],
+    ["is condemned by half", { said: said(2, 2) }, "gone: devices"],
+    ["is condemned also while it drains", { said: said(2, 0), isDrained: true }, "gone: devices"],
+    [
+      "is not condemned by two devices of one user",
+      { said: said(2, 0, { turned: words(2, 1, 2) }) },
+      "serving",
+    ],
+    [
+      "is not condemned by one network alone: that may be what is broken",
+      { said: said(9, 0, { turned: words(9, 9, 1) }) },
+      "serving",
+    ],
+    [
+      "is condemned by one network of which others are well on other instances",
+      { said: said(9, 0, { turned: words(9, 9, 1), isNetworkWell: true }) },
+      "gone: devices",
+    ],
+    [
+      "is not condemned by one network against two, however many are there",
+      { said: said(9, 2, { turned: words(9, 9, 1), isNetworkWell: true }) },
+      "serving",
+    ],
+    [
+      "is not condemned by two networks against one where more are well",
+      { said: said(2, 0, { alive: words(50, 50, 1) }) },
+      "serving",
+    ],
+    ["is not condemned by those who never had a path", { said: said(9, 0, { turned: words(0) }) }, "serving"],
+    ["without a link is condemned by one", { link: lost, said: said(1, 0) }, "gone: devices"],
+    [
+      "without a link is condemned by one that never had a path",
+      { link: lost, said: said(1, 0, { turned: words(0) }) },
+      "gone: devices",
+    ],
+    ["without a link is not condemned by one against two", { link: lost, said: said(1, 2) }, "serving"],
+    [
+      "without a link is not condemned by many devices of one user against two",
+      { link: lost, said: said(9, 2, { dead: words(9, 1) }) },
+      "serving",
+    ],
     ["that is held down is not believed", { heldDownUntilMs: 10_501 }, "gone: devices"],
     ["is believed again after that", { heldDownUntilMs: 10_500 }, "serving"],
   ])("%s", (_, evidence, expected) => {
@@ -72,7 +125,10 @@ describe("an instance", () => {
     expect(judgeAgainAtMs({ ...well, link: lost }, 12_999)).toBe(13_000);
     expect(verdict({ link: lost }, 13_000)).toBe("gone: link-lost");
     expect(judgeAgainAtMs({ ...well, link: lost }, 13_000)).toBeUndefined();
-    expect(verdict({ link: lost, isDrained: true }, 13_000)).toBe("gone: link-lost");
+    expect(
+      verdict({ link: lost, isDrained: true }, 13_000),
+      "who drains it wants it empty all the same",
+    ).toBe("leaving: administrator");
     expect(judgeAgainAtMs(well, 0), "nothing changes by itself").toBeUndefined();
   });
 });

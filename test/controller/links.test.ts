@@ -148,6 +148,20 @@ describe("a link", () => {
     expect(states.map(({ set }) => set)).toEqual([states[0]?.set, states[0]?.set]);
   });
 
+  test("gets a change again in time, also one that comes when its link was quiet for long", () => {
+    const h = new Harness();
+    withConnector(h);
+    activeInstance(h);
+    const { link } = attachedDevice(h);
+    h.pass(30_000);
+    const before = h.heard(link, "state").length;
+    h.onMessage.delete(link);
+    h.do({ command: "connector.update", connector: "prod", change: { dns: { primary: "10.0.0.3" } } });
+    expect(h.heard(link, "state")).toHaveLength(before + 1);
+    h.pass(11_000);
+    expect(h.heard(link, "state")).toHaveLength(before + 2);
+  });
+
   test("is not told about its own grants", () => {
     const h = new Harness();
     withConnector(h);

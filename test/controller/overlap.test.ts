@@ -79,6 +79,30 @@ describe("while a session has two places", () => {
   });
 });
 
+test.each(["before", "after"])(
+  "a drain reaches those who are well at an instance whose agent was lost %s it",
+  (when) => {
+    const { h, first, second, user, session } = draining();
+    second.agent.become("Active", { Pool1: 0 }, second.ec2);
+    if (when === "after") first.agent.become("Draining", {}, first.ec2);
+    cut(h, first.agent.link);
+    h.pass(10_000);
+    if (when === "before") h.do({ command: "instance.drain", instance: first.name });
+    expect(h.views.session(session), "there is no other place").toMatchObject({
+      epoch: 1,
+      instance: first.name,
+    });
+    second.agent.become("Active", { Pool1: 4 }, second.ec2);
+    h.pass(10_000);
+    expect(h.views.session(session)).toMatchObject({
+      instance: second.name,
+      leaving: { instance: first.name },
+    });
+    takes(user, "alive");
+    expect(h.views.session(session)?.leaving).toBeNull();
+  },
+);
+
 describe("what an instance says", () => {
   test("last counts: granted again before the end was decided", () => {
     const { h, first, session } = draining();

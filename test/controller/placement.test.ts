@@ -3,11 +3,10 @@ import { describe, expect, test } from "vitest";
 import { Fleet } from "../../controller/core/fleet.ts";
 import { Model } from "../../controller/core/model.ts";
 import { Placement } from "../../controller/core/placement.ts";
-import { type InstanceRow, put, type SessionRow } from "../../controller/core/rows.ts";
+import { put } from "../../controller/core/rows.ts";
 import type { DeploymentMode } from "../../protocol/specs.ts";
 import { connectorInput } from "./peers.ts";
-
-const now = { monotonicMs: 0, wallMs: 0 };
+import { attachedRow, instanceRow, reportActive } from "./placement-world.ts";
 
 interface Setting {
   readonly free: number;
@@ -24,59 +23,12 @@ function world(settings: readonly Setting[], mode: DeploymentMode = "active-acti
   model.apply(put("connector", { ...connector, createdAtMs: 0 }));
   settings.forEach(({ free, load, status, isDrained = false }, i) => {
     const id = `i${i}`;
-    model.apply(put("instance", instance(id, isDrained)));
-    for (let n = 0; n < load; n++) model.apply(put("session", attached(`${id}-${n}`, id)));
-    fleet.instanceLinked(id, i, now);
-    const facts = fleet.instance(id);
-    if (facts === undefined) throw new Error("linked, so it has facts");
-    facts.report = {
-      status,
-      conditions: [],
-      version: "1",
-      upSinceMs: 0,
-      managementIp: "10.0.0.1",
-      activeAgents: load,
-      endpoint: "10.0.0.1:51820",
-    };
-    facts.pools.set("Pool1", { total: free + load, leased: load, cooling: 0, quarantined: 0, free });
+    model.apply(put("instance", instanceRow(id, ["Pool1"], isDrained)));
+    for (let n = 0; n < load; n++) model.apply(put("session", attachedRow(`${id}-${n}`, id)));
+    reportActive(fleet, id, { Pool1: free }, status);
   });
   return { model, fleet };
 }
-
-function instance(id: string, isDrained: boolean): InstanceRow {
-  return {
-    id,
-    name: id,
-    connector: "prod",
-    identityKey: id,
-    wireguardKey: "",
-    ec2InstanceId: id,
-    managementIp: "10.0.0.1",
-    accountId: "",
-    region: "us-east-1",
-    availabilityZone: "",
-    vpcId: "",
-    subnetId: "",
-    endpoint: "10.0.0.1:51820",
-    vpcCidrs: [],
-    pools: { Pool1: { ipv4: ["10.0.0.0/28"], ipv6: [] } },
-    drainSinceMs: isDrained ? 1 : null,
-    enrolledAtMs: 0,
-  };
-}
-
-function attached(id: string, instanceId: string): SessionRow {
-  const place = {
-    is: "attached",
-    instance: instanceId,
-    pool: "Pool1",
-    ipv4: "10.0.0.1",
-    ipv6: undefined,
-  } as const;
-  return { id, device: id, epoch: 1, place, leaving: null };
-}
-
-const anyone = () => false;
 
 /** By looking at all of them: the load of the least loaded that has an address. */
 function lowest(loads: readonly number[], free: readonly number[]): number | undefined {
@@ -106,7 +58,7 @@ describe("placement", () => {
           const free = settings.map((one) => (isActive(one) ? one.free : 0));
           const none = settings.some(isActive) ? "placement.no-address" : "placement.no-instance";
           for (let n = 0; n < arrivals; n++) {
-            const place = placement.take("staff", anyone);
+            const place = placement.take({ group: "staff" });
             if (typeof place === "string") {
               expect([place, lowest(loads, free)]).toEqual([none, undefined]);
               return;
@@ -131,7 +83,7 @@ describe("placement", () => {
         const placement = new Placement(model, fleet, turn);
         const loads = new Map<string, number>();
         for (let n = 0; n < arrivals; n++) {
-          const place = placement.take("staff", anyone);
+          const place = placement.take({ group: "staff" });
           if (typeof place === "string") throw new Error(place);
           loads.set(place.instance, (loads.get(place.instance) ?? 0) + 1);
         }
@@ -148,7 +100,7 @@ describe("placement", () => {
       { free: 100, load: 0, status: "Active" },
     ]);
     const placement = new Placement(model, fleet, 0);
-    const first = Array.from({ length: 10 }, () => placement.take("staff", anyone));
+    const first = Array.from({ length: 10 }, () => placement.take({ group: "staff" }));
     expect(new Set(first.map((place) => (typeof place === "string" ? place : place.instance)))).toEqual(
       new Set(["i2"]),
     );
@@ -159,8 +111,8 @@ describe("placement", () => {
     const place = { is: "placed", instance: "i0", pool: "Pool1" } as const;
     model.apply(put("session", { id: "a", device: "a", epoch: 1, place, leaving: null }));
     const placement = new Placement(model, fleet, 0);
-    expect(placement.take("staff", anyone)).toMatchObject({ instance: "i0" });
-    expect(placement.take("staff", anyone)).toBe("placement.no-address");
+    expect(placement.take({ group: "staff" })).toMatchObject({ instance: "i0" });
+    expect(placement.take({ group: "staff" })).toBe("placement.no-address");
   });
 
   test("lets one carry in active-standby", () => {
@@ -171,18 +123,52 @@ describe("placement", () => {
       ],
       "active-standby",
     );
+    expect(new Placement(model, fleet, 0).take({ group: "staff" })).toBe("placement.no-instance");
+    model.apply(put("carrier", { name: "prod", instance: "i1", sinceMs: 0, why: "first" }));
     const placement = new Placement(model, fleet, 1);
-    const places = Array.from({ length: 7 }, () => placement.take("staff", anyone));
+    const places = Array.from({ length: 7 }, () => placement.take({ group: "staff" }));
     expect(places).toEqual(places.map(() => ({ instance: "i1", pool: "Pool1" })));
+  });
+
+  test("spreads ties: of equals the one with the most addresses, of these the next in turn", () => {
+    const { model, fleet } = world([
+      { free: 5, load: 1, status: "Active" },
+      { free: 9, load: 1, status: "Active" },
+      { free: 5, load: 1, status: "Active" },
+    ]);
+    const first = (turn: number) => new Placement(model, fleet, turn).take({ group: "staff" });
+    expect([0, 1, 2].map(first)).toEqual(Array(3).fill({ instance: "i1", pool: "Pool1" }));
+    const equal = world(Array.from({ length: 3 }, () => ({ free: 5, load: 1, status: "Active" as const })));
+    const next = (turn: number) => new Placement(equal.model, equal.fleet, turn).take({ group: "staff" });
+    expect([0, 1, 2, 3].map(next)).toEqual(
+      ["i0", "i1", "i2", "i0"].map((instance) => ({ instance, pool: "Pool1" })),
+    );
+  });
+
+  test("a session that has to leave its instance, or was refused, gets another; one with an address at rest gets that", () => {
+    const { model, fleet } = world([
+      { free: 5, load: 0, status: "Active" },
+      { free: 5, load: 3, status: "Active" },
+      { free: 0, load: 9, status: "Active" },
+    ]);
+    const placement = new Placement(model, fleet, 0);
+    const group = "staff";
+    expect(placement.take({ group, off: "i0" })).toMatchObject({ instance: "i1" });
+    expect(placement.take({ group, isRefusedBy: (id) => id === "i0" })).toMatchObject({ instance: "i1" });
+    expect(placement.take({ group, home: "i2" })).toMatchObject({ instance: "i2" });
+    expect(placement.take({ group, home: "i2", isRefusedBy: (id) => id === "i2" })).toMatchObject({
+      instance: "i0",
+    });
+    expect(placement.take({ group, home: "elsewhere" })).toMatchObject({ instance: "i0" });
   });
 
   test("knows the reasons why not", () => {
     const { model, fleet } = world([{ free: 0, load: 1, status: "Active" }]);
     const placement = new Placement(model, fleet, 0);
-    expect(placement.take("nobody", anyone)).toBe("placement.no-connector");
-    expect(placement.take("staff", anyone)).toBe("placement.no-address");
+    expect(placement.take({ group: "nobody" })).toBe("placement.no-connector");
+    expect(placement.take({ group: "staff" })).toBe("placement.no-address");
     const offline = world([{ free: 9, load: 1, status: "Online" }]);
-    expect(new Placement(offline.model, offline.fleet, 0).take("staff", anyone)).toBe(
+    expect(new Placement(offline.model, offline.fleet, 0).take({ group: "staff" })).toBe(
       "placement.no-instance",
     );
   });

@@ -71,6 +71,7 @@ export const rows: readonly Change[] = [
     epoch: 2,
     place: { is: "placed", instance: "i1", pool: "Pool1" },
     leaving: { epoch: 1, instance: "i2", pool: "Pool1", ipv4: "10.0.2.17", ipv6: undefined, untilMs: 9 },
+    lost: { instance: "i2", reason: "ended", code: "lease.quarantined" },
   }),
   put("session", {
     id: "s3",
@@ -79,8 +80,31 @@ export const rows: readonly Change[] = [
     place: { is: "attached", instance: "i1", pool: "Pool1", ipv4: "10.0.1.17", ipv6: undefined },
     leaving: null,
   }),
+  put("carrier", { name: "prod", instance: "i1", sinceMs: 6, why: "failover" }),
   put("token", { name: "ci", hash: "h3", createdAtMs: 7, createdBy: "local" }),
   put("counter", { name: "instances", value: 1 }),
+  put("restart", {
+    name: "prod",
+    restartId: "r1",
+    minActive: 2,
+    startedAtMs: 10,
+    startedBy: "token:ci",
+    outcome: null,
+    steps: [
+      { instance: "i1", name: "one", stage: { is: "restarted", atMs: 11 } },
+      { instance: "i2", name: "two", stage: { is: "draining", process: "p", sinceMs: 12, sessions: 3 } },
+      { instance: "i3", name: "three", stage: { is: "queued" } },
+    ],
+  }),
+  put("restart", {
+    name: "test",
+    restartId: "r2",
+    minActive: 0,
+    startedAtMs: 13,
+    startedBy: "local",
+    outcome: { is: "stopped", atMs: 15, by: "controller" },
+    steps: [{ instance: "i4", name: "four", stage: { is: "stopped", why: "no-room", atMs: 14 } }],
+  }),
 ];
 
 export const entry = (subject: string): AuditDraft => ({

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openStore } from "../../controller/adapters/store.ts";
 import { type Controller, startController } from "../../controller/controller.ts";
-import type { DeviceRow, InstanceRow, SessionRow } from "../../controller/core/rows.ts";
+import type { Change, DeviceRow, InstanceRow, SessionRow } from "../../controller/core/rows.ts";
 import { put } from "../../controller/core/rows.ts";
 import { createTokenLocally } from "../../controller/local.ts";
 import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
@@ -29,13 +29,13 @@ export interface Served extends Http, AsyncDisposable {
  * A real controller over TLS with a real database, in which connector `prod` (groups Sales with Pool1 and Guests with
  * Pool2) has two instances that are away and devices that wait for them.
  */
-export async function serveReal(devices = 3): Promise<Served> {
+export async function serveReal(devices = 3, more: readonly Change[] = []): Promise<Served> {
   await using stack = new AsyncDisposableStack();
   const { path: folder } = stack.use(temporaryFolder());
   const stateDir = join(folder, "state");
   const awsCertificates = join(folder, "aws");
   mkdirSync(awsCertificates);
-  await seed(stateDir, devices);
+  await seed(stateDir, devices, more);
   const token = await createTokenLocally(stateDir, "admin");
   if (!token.ok) throw token.failure;
   const authority = await createAuthority();
@@ -63,7 +63,7 @@ export async function serveReal(devices = 3): Promise<Served> {
   };
 }
 
-async function seed(stateDir: string, devices: number): Promise<void> {
+async function seed(stateDir: string, devices: number, more: readonly Change[]): Promise<void> {
   await using store = openStore(stateDir);
   const groups = [
     { group: "Sales", pool: "Pool1", leaseMinutes: 1440 },
@@ -92,6 +92,7 @@ async function seed(stateDir: string, devices: number): Promise<void> {
       put("counter", { name: "instances", value: 2 }),
       ...Array.from({ length: devices }, (_, i) => put("device", device(i + 1))),
       ...Array.from({ length: devices }, (_, i) => put("session", session(i + 1))),
+      ...more,
     ],
     audit: [],
   });

@@ -1,10 +1,13 @@
 import { Probe, type ProbeEffect, type ProbeInput } from "../../device/core/probe.ts";
+import type { Question } from "../../device/core/question.ts";
 
 /** What the path and the host are like, from now on. */
 export interface PathLike {
   /** Chance that a packet and its answer do not both arrive. */
   lossRatio: number;
   rttMs: number;
+  /** At random, up to so much more. */
+  jitterMs: number;
   isDead: boolean;
   /** The user sends something so often; undefined: nothing. */
   trafficEveryMs: number | undefined;
@@ -23,6 +26,7 @@ export class ProbedPath {
   readonly like: PathLike = {
     lossRatio: 0,
     rttMs: 20,
+    jitterMs: 0,
     isDead: false,
     trafficEveryMs: undefined,
     isAnswered: true,
@@ -87,15 +91,15 @@ export class ProbedPath {
       }
       case "ask":
         this.questions += 1;
-        this.#ask(effect.effectId);
+        this.#ask(effect.effectId, effect.question);
         return;
       case "tell":
         this.told.push({ atMs: this.nowMs, verdict: effect.verdict });
     }
   }
 
-  /** As ping does it: an echo each 200 ms for a second, until the first answer. */
-  #ask(effectId: number): void {
+  /** As ping does it: an echo each 200 ms; for a second, until the first answer, or three of them. */
+  #ask(effectId: number, question: Question): void {
     if (this.like.isUnable) {
       this.post({ kind: "echoed", effectId, echo: { is: "unsent" } });
       return;
@@ -107,30 +111,49 @@ export class ProbedPath {
       isOver = true;
       this.post(input);
     };
-    for (let sent = 0; sent < 5; sent++) {
+    const { echoes, forMs } = questions[question];
+    let answered = 0;
+    let firstRttMs = 0;
+    const answer = (sent: number) => {
+      answered += 1;
+      firstRttMs ||= this.like.rttMs;
+      // ping ends when the last of a short question is answered, and with the first of a long one.
+      const isEnd = question === "long" || answered === echoes;
+      const lost = question === "long" ? sent : 0;
+      if (isEnd) end({ kind: "echoed", effectId, echo: { is: "answered", lost, rttMs: firstRttMs } });
+    };
+    for (let sent = 0; sent < echoes; sent++) {
       this.#at(begunMs + sent * 200, () => {
         if (isOver) return;
         this.#counters.txBytes += 100;
         if (!this.#arrives()) return;
-        const { rttMs } = this.like;
-        this.#at(this.nowMs + rttMs, () => {
+        this.#at(this.nowMs + this.#wayMs(), () => {
           this.#counters.rxBytes += 100;
           if (this.like.isMute) return;
-          const echo = { is: "answered", lost: sent } as const;
-          this.#at(this.nowMs + this.like.lateMs(), () => end({ kind: "echoed", effectId, echo }));
+          this.#at(this.nowMs + this.like.lateMs(), () => answer(sent));
         });
       });
     }
-    this.#at(begunMs + 1_000, () => end({ kind: "echoed", effectId, echo: { is: "silent" } }));
+    this.#at(begunMs + forMs, () => {
+      const lost = echoes - answered;
+      const echo =
+        answered > 0 ? ({ is: "answered", lost, rttMs: firstRttMs } as const) : ({ is: "silent" } as const);
+      end({ kind: "echoed", effectId, echo });
+    });
   }
 
   #traffic(everyMs: number): void {
     this.#trafficAtMs = this.nowMs + everyMs;
     this.#counters.txBytes += 200;
     if (!this.like.isAnswered || !this.#arrives()) return;
-    this.#at(this.nowMs + this.like.rttMs, () => {
+    this.#at(this.nowMs + this.#wayMs(), () => {
       this.#counters.rxBytes += 200;
     });
+  }
+
+  #wayMs(): number {
+    const { rttMs, jitterMs } = this.like;
+    return jitterMs === 0 ? rttMs : rttMs + this.#random() * jitterMs;
   }
 
   #arrives(): boolean {
@@ -152,3 +175,8 @@ export function seeded(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
+
+const questions = {
+  long: { echoes: 5, forMs: 1_000 },
+  short: { echoes: 3, forMs: 500 },
+} as const satisfies Record<Question, { echoes: number; forMs: number }>;

@@ -60,6 +60,22 @@ describe.skipIf(noNamespaces)(title, () => {
     ).toHaveLength(1);
   });
 
+  test("moves in the time of one change, however long a busy host takes to say how things are", async () => {
+    const { device, tunnel, verdicts, first, second, start } = await tunnelWorld();
+    tunnel[Symbol.dispose]();
+    await first.admit();
+    await second.admit();
+    const slow = start({ inside: slowToTell(device.namespace) });
+    slow.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    const lost = await lostWhileMoving(device.namespace, async () => {
+      slow.want(second.attachment);
+      await until("alive", () => verdicts.includes("2 alive"));
+    });
+    // Asking how things are takes 25 echoes' time here, and asking for IPv6 as long again.
+    expect(lost).toBeLessThan(20);
+  });
+
   test("keeps the old path while the new instance does not answer", async () => {
     const { device, tunnel, verdicts, first, second } = await tunnelWorld();
     await first.admit();
@@ -190,4 +206,10 @@ async function lostWhileMoving(namespace: string, move: () => Promise<void>): Pr
   const { sent, lost } = await pinging.stop();
   console.log(`moved: ${lost} of ${sent} echoes at 20 ms lost`);
   return lost;
+}
+
+/** Commands on a host on which those that only read take half a second. */
+function slowToTell(namespace: string): readonly string[] {
+  const script = `case "$*" in *-json*|*disable_ipv6*) sleep 0.5;; esac; exec ip netns exec ${namespace} "$@"`;
+  return ["sh", "-c", script, "slow-to-tell"];
 }

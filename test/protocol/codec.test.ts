@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeClient, decodeController, encode } from "../../protocol/codec.ts";
 import { limits } from "../../protocol/limits.ts";
+import { ResourceSpec } from "../../protocol/specs.ts";
 
 function codeOf(frame: string, bytesMax?: number): string {
   const read = decodeClient(frame, bytesMax);
@@ -73,4 +74,22 @@ test("the largest legal state frame of sessions fits a frame", () => {
   ]);
   const frame = encode({ type: "state", from: 0, to: 1, part: 0, last: true, set, remove: [] });
   expect(frame.length).toBeLessThan(limits.frameBytesMax / 4);
+});
+
+test("a frame holds as many services as it may, all as large as can be and in letters of three bytes", () => {
+  const name = "漢".repeat(63);
+  const service = ResourceSpec.parse({
+    name,
+    destination: { domain: `${`${"a".repeat(62)}.`.repeat(3)}${"b".repeat(60)}.aa` },
+    protocol: "tcp",
+    ports: Array(32).fill({ from: 65_535, to: 65_535 }),
+    serverInitiated: false,
+    groups: Array(64).fill(name),
+  });
+  const set = Array.from({ length: limits.entriesPerFrameMax }, (): [string, unknown] => [
+    `resource/${name}`,
+    service,
+  ]);
+  const frame = encode({ type: "state", from: 0, to: 1, part: 0, last: true, set, remove: [] });
+  expect(Buffer.byteLength(frame), "the WebSocket counts bytes").toBeLessThan(limits.frameBytesMax);
 });

@@ -82,8 +82,8 @@ test("a long change comes in parts and is applied at the last one", () => {
   for (let i = 0; i < limits.entriesPerFrameMax * 2 + 1; i++) w.source.set(`k${i}`, i);
   const frames = w.sender.frames(0);
   expect(frames.map((frame) => [frame.part, frame.last, frame.set.length])).toEqual([
-    [0, false, 128],
-    [1, false, 128],
+    [0, false, limits.entriesPerFrameMax],
+    [1, false, limits.entriesPerFrameMax],
     [2, true, 1],
   ]);
   for (const frame of frames.slice(0, 2)) expect(w.deliver(frame)).toBeUndefined();

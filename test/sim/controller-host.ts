@@ -35,6 +35,12 @@ export class DiskTables {
     }
   }
 
+  copy(): DiskTables {
+    const copy = new DiskTables();
+    for (const [name, rows] of this.#tables) copy.#tables.set(name, new Map(rows));
+    return copy;
+  }
+
   saved(): Saved {
     const tables = tableNames.map((name) => [name, this.all(name)]);
     return { ...Object.fromEntries(tables), controllerId: "00000000-0000-4000-8000-000000000000" } as Saved;
@@ -48,6 +54,8 @@ export interface StoreFault {
 
 export interface ControllerWatcher extends Watch<ControllerInput, ControllerEffect> {
   started(): void;
+  /** It will start with tables of an earlier time. */
+  restored(tables: DiskTables): void;
   /** Before the plan is on disk. */
   committing(plan: Plan, tables: DiskTables): void;
   committed(plan: Plan, tables: DiskTables): void;
@@ -56,10 +64,14 @@ export interface ControllerWatcher extends Watch<ControllerInput, ControllerEffe
 
 /** The controller's host: the core, its store and its links. */
 export class ControllerHost {
-  readonly tables = new DiskTables();
+  tables = new DiskTables();
   fault: StoreFault | undefined;
   process: Process<ControllerInput, ControllerEffect> | undefined;
   starts = 0;
+  /** When it last began anew with tables of an earlier time. */
+  restoredAtMs = Number.NEGATIVE_INFINITY;
+  /** What the wall clock was set to, against the true time. */
+  wallOffsetMs = 0;
   readonly #agenda: Agenda;
   readonly #random: Random;
   readonly #network: Network;
@@ -91,7 +103,7 @@ export class ControllerHost {
 
   get now() {
     const { nowMs } = this.#agenda;
-    return { monotonicMs: nowMs + 1_000_000.25, wallMs: wallStartMs + nowMs };
+    return { monotonicMs: nowMs + 1_000_000.25, wallMs: wallStartMs + nowMs + this.wallOffsetMs };
   }
 
   start(): void {
@@ -131,6 +143,15 @@ export class ControllerHost {
     this.#writing = undefined;
     this.#answers.clear();
     this.#network.serverDied();
+  }
+
+  /** From a backup: what was stored since is forgotten. */
+  restore(tables: DiskTables): void {
+    this.kill(false);
+    this.tables = tables;
+    this.restoredAtMs = this.#agenda.nowMs;
+    this.#watcher.restored(tables);
+    this.start();
   }
 
   ask(command: AdminCommand, then: (result: Result<unknown>) => void = () => {}): void {

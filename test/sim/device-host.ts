@@ -56,7 +56,8 @@ export class DeviceHost implements Client {
   constructor(number: number, options: DeviceOptions) {
     this.name = `device ${number}`;
     this.user = `user${number}`;
-    this.address = `198.51.100.${number}`;
+    // Two share an office, the others are at home.
+    this.address = number <= 2 ? `198.51.100.${number}` : `203.0.${number}.1`;
     this.identityKey = key("dkey", number);
     this.#options = options;
     const { agenda, random, find, loss, delayMs } = options;
@@ -177,7 +178,9 @@ export class DeviceHost implements Client {
           return;
         }
         case "ask":
-          this.kernel.ask((echo) => probe.post({ kind: "echoed", effectId: effect.effectId, echo }));
+          this.kernel.ask(effect.question, (echo) =>
+            probe.post({ kind: "echoed", effectId: effect.effectId, echo }),
+          );
           return;
         case "tell":
           if (carrier === undefined || pathOf(carrier) !== effect.path) return;

@@ -15,6 +15,7 @@ export const invariants = {
   12: "Then everybody is where the model says: instances Active, devices attached, nobody served twice or in vain.",
   13: "An address rests for a whole cool-down before another device has it.",
   14: "Nothing grows without bound.",
+  15: "Who is refused keeps no address from others.",
 } as const;
 
 export type Number = keyof typeof invariants;

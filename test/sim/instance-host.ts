@@ -5,7 +5,6 @@ import type { Parameters } from "../../agent/core/parameters.ts";
 import {
   type DataPathPlan,
   type LeaseRow,
-  type PrefixReading,
   pairKey,
   type Saved,
   type SessionTraffic,
@@ -18,12 +17,12 @@ import { proofText } from "../../protocol/messages.ts";
 import type { Agenda } from "./agenda.ts";
 import { InstanceKernel } from "./kernel.ts";
 import { key, sign } from "./makers.ts";
+import { Metadata, unreachable } from "./metadata.ts";
 import type { Blocked, Client, Network } from "./network.ts";
 import { Process } from "./process.ts";
 import type { Random } from "./random.ts";
 
 const wallStartMs = Date.UTC(2026, 0, 1);
-const vpc = { vpcId: "vpc-0c0ffee0c0ffee001", subnetId: "subnet-0c0ffee0c0ffee001" };
 
 /** What the disk of an instance holds; outlives the process and the boot. */
 export interface InstanceDisk {
@@ -41,7 +40,6 @@ export type DiskFault =
   /** It fails, and what was to be written is there all the same. */
   | { readonly is: "failing late"; readonly why: FailureCode }
   | { readonly is: "slow" };
-export type MetadataFault = "failing" | "silent" | "stale" | "lying";
 export type DataPathFault = "failing" | "slow" | "unreadable";
 
 export interface InstanceWatcher {
@@ -49,6 +47,8 @@ export interface InstanceWatcher {
   writing(host: InstanceHost, batch: StoreBatch): void;
   /** The agent wants its kernel to be so. */
   planned(host: InstanceHost, plan: DataPathPlan): void;
+  /** Everything in its database is gone. */
+  lost(host: InstanceHost): void;
 }
 
 /** An EC2 instance: host, kernel, disk, metadata service, and the agent while it runs. */
@@ -60,17 +60,18 @@ export class InstanceHost implements Client {
   readonly kernel: InstanceKernel;
   readonly disk: InstanceDisk;
   diskFault: DiskFault | undefined;
-  metadataFault: MetadataFault | undefined;
+  readonly metadata: Metadata;
   dataPathFault: DataPathFault | undefined;
   /** The next write is the last thing the process does: before it reaches the disk, or after. */
   diesAtWrite: "before" | "after" | undefined;
   process: Process<AgentInput, AgentEffect> | undefined;
-  /** The prefixes AWS routes here, and those the metadata service knows of, a little later. */
+  /** The prefixes AWS routes here. */
   prefixes: readonly string[] = [];
-  told: readonly string[] = [];
   /** When the prefixes last changed, or the metadata service last lied about them. */
   doubtedAtMs = Number.NEGATIVE_INFINITY;
-  /** When somebody last began to drain it, or ended that. */
+  /** Why it is to be empty: an operator's word on it, or AWS's. */
+  readonly drains = new Set<string>();
+  /** When one of these last began or ended. */
   drainedAtMs = Number.NEGATIVE_INFINITY;
   /** The plan that was applied last, by this process. */
   plan: DataPathPlan | undefined;
@@ -101,6 +102,7 @@ export class InstanceHost implements Client {
     this.address = `172.18.139.${number}`;
     this.ec2InstanceId = `i-${number.toString(16).padStart(17, "0")}`;
     this.kernel = new InstanceKernel(key("iwg", number));
+    this.metadata = new Metadata(this.address, options.random.fork("metadata"));
     this.#agenda = options.agenda;
     this.#random = options.random;
     this.#network = options.network;
@@ -147,7 +149,12 @@ export class InstanceHost implements Client {
     const core = new Agent(
       {
         ...{ parameters: this.#parameters(), identity, saved, bootId: `boot ${this.#boots}` },
-        ...{ version: "0.1.0", random: () => random.next(), coolDownMs: this.#coolDownMs },
+        ...{
+          process: processId(this.#number, this.starts),
+          version: "0.1.0",
+          random: () => random.next(),
+          coolDownMs: this.#coolDownMs,
+        },
       },
       this.now,
     );
@@ -181,6 +188,25 @@ export class InstanceHost implements Client {
     this.kernel.crash();
   }
 
+  /** The process ends, and the next one finds its database damaged. Keys and password are in files of their own. */
+  loseStore(): void {
+    this.kill();
+    this.#watcher.lost(this);
+    const { disk } = this;
+    disk.leases.clear();
+    disk.desired.clear();
+    disk.facts.clear();
+    disk.clock = undefined;
+    disk.lostTo = "state.db.damaged";
+  }
+
+  /** For the reason it is to be empty from now on, or no longer. */
+  drain(reason: string, isOn: boolean): void {
+    if (isOn) this.drains.add(reason);
+    else this.drains.delete(reason);
+    this.drainedAtMs = this.#agenda.nowMs;
+  }
+
   boot(): void {
     if (this.isUp) return;
     this.kernel.isUp = true;
@@ -206,8 +232,8 @@ export class InstanceHost implements Client {
   }
 
   #metadataFollows(): void {
-    if (this.metadataFault === "stale") this.#agenda.after(1_000, () => this.#metadataFollows());
-    else this.told = this.prefixes;
+    if (this.metadata.fault === "stale") this.#agenda.after(1_000, () => this.#metadataFollows());
+    else this.metadata.told = this.prefixes;
   }
 
   #end(isTold: boolean): void {
@@ -222,7 +248,7 @@ export class InstanceHost implements Client {
       ...{ controller: "https://controller.example.com", ip: this.address, gateway: "172.18.128.1" },
       ...{ otpFile: "/run/credstore/connector.otp", caFile: undefined, health: "off", logLevel: "info" },
       ...{
-        rebalance: "show",
+        rebalance: this.#number % 2 === 0 ? "drain" : "show",
         wireguardPort: 51_820,
         publicAddress: this.address,
         prefixSchedule: "* * * * *",
@@ -300,6 +326,16 @@ export class InstanceHost implements Client {
       case "readPrefixes":
         this.#readPrefixes(effect.effectId, process);
         return;
+      case "readNotices":
+        this.#agenda.after(this.metadata.takesMs, () =>
+          process.post({
+            ...{ kind: "noticesRead", effectId: effect.effectId },
+            reading: this.metadata.readNotices(),
+          }),
+        );
+        return;
+      case "left":
+        return;
       case "makeIdentity":
         process.post({ kind: "identityMade", effectId: effect.effectId, result: this.#makeIdentity() });
         return;
@@ -320,6 +356,11 @@ export class InstanceHost implements Client {
         return;
       case "startAfresh":
         throw new Error("no disk was copied");
+      case "restart":
+        // The service manager starts it again.
+        this.stop();
+        this.#agenda.after(this.#random.between(100, 1_500), () => this.start());
+        return;
       case "apply":
       case "compare":
       case "readTraffic":
@@ -350,7 +391,7 @@ export class InstanceHost implements Client {
   }
 
   #instance(): InstanceReading {
-    if (this.metadataFault === "failing" || this.metadataFault === "silent") return unreachable;
+    if (!this.metadata.isAnswering) return unreachable;
     const claims = {
       ...{ accountId: "123456789012", region: "us-east-1", availabilityZone: "us-east-1a" },
       ...{ instanceId: this.ec2InstanceId, privateIp: this.address },
@@ -370,41 +411,13 @@ export class InstanceHost implements Client {
   }
 
   #readPrefixes(effectId: number, process: Process<AgentInput, AgentEffect>): void {
-    const fault = this.metadataFault;
-    const takesMs = fault === "silent" ? 8_000 : this.#random.between(1, 50);
-    this.#agenda.after(takesMs, () =>
-      process.post({ kind: "prefixesRead", effectId, reading: this.#prefixes() }),
-    );
-  }
-
-  #prefixes(): PrefixReading {
-    switch (this.metadataFault) {
-      case "failing":
-      case "silent":
-        return unreachable;
-      case "lying":
-        this.doubtedAtMs = this.#agenda.nowMs;
-        return { is: "known", ipv4: [], ipv6: [], interface: this.#interface() };
-      case "stale":
-      case undefined: {
-        const ipv4 = this.told.filter((prefix) => !prefix.includes(":"));
-        const ipv6 = this.told.filter((prefix) => prefix.includes(":"));
-        return { is: "known", ipv4, ipv6, interface: this.#interface() };
-      }
-    }
-  }
-
-  #interface() {
-    return {
-      ...{
-        mac: "0e:49:61:0f:00:01",
-        interfaceId: "eni-0a1b2c3d4e5f60001",
-        primaryIpv4: this.address,
-        ...vpc,
-      },
-      ...{ subnetIpv4: "172.18.128.0/20", subnetIpv6: ["2600:1f18:2a89:703::/64"] },
-      vpcCidrs: ["172.18.0.0/16", "2600:1f18:2a89:700::/56"],
+    const doubted = () => {
+      this.doubtedAtMs = this.#agenda.nowMs;
     };
+    this.#agenda.after(this.metadata.takesMs, () => {
+      const reading = this.metadata.readPrefixes(!this.disk.facts.has("prefixes"), doubted);
+      process.post({ kind: "prefixesRead", effectId, reading });
+    });
   }
 
   #dataPath(
@@ -464,4 +477,7 @@ export class InstanceHost implements Client {
   }
 }
 
-const unreachable = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } } as const;
+/** Another one for each process. */
+function processId(instance: number, start: number): string {
+  return `00000000-0000-4000-8000-${String(instance * 1_000_000 + start).padStart(12, "0")}`;
+}

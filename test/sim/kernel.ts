@@ -1,5 +1,6 @@
 import type { DataPathPlan } from "../../agent/core/ports.ts";
-import type { Counters, Echo } from "../../device/core/probe.ts";
+import type { Counters } from "../../device/core/probe.ts";
+import type { Echo, Question } from "../../device/core/question.ts";
 import type { TunnelPlan } from "../../device/core/tunnel-plan.ts";
 import type { Agenda } from "./agenda.ts";
 import type { Blocked } from "./network.ts";
@@ -137,8 +138,9 @@ export class DeviceKernel {
     return instance !== undefined && this.#isMine(instance) ? instance : undefined;
   }
 
-  /** Echoes one after the other for a second, until the first is answered. */
-  ask(then: (echo: Echo) => void): void {
+  /** Echoes one after the other, until the first is answered or the time is over. */
+  ask(question: Question, then: (echo: Echo) => void): void {
+    const { echoes, forMs } = questions[question];
     const [first] = this.plan?.peers ?? [];
     const peer = first && this.#peers.get(first.publicKey);
     if (peer === undefined) {
@@ -155,10 +157,11 @@ export class DeviceKernel {
       if (isOver) return;
       sent += 1;
       const lost = sent - 1;
-      this.#echo(peer, () => end({ is: "answered", lost }));
-      if (sent < 5) this.#agenda.after(200, send);
+      const sentAtMs = this.#agenda.nowMs;
+      this.#echo(peer, () => end({ is: "answered", lost, rttMs: this.#agenda.nowMs - sentAtMs }));
+      if (sent < echoes) this.#agenda.after(200, send);
     };
-    this.#agenda.after(1_000, () => end({ is: "silent" }));
+    this.#agenda.after(forMs, () => end({ is: "silent" }));
     const isStale = this.#agenda.nowMs - peer.heardAtMs > 15_000;
     if (peer.keys === undefined || isStale) this.#shakeHands(peer, send);
     else send();
@@ -232,3 +235,8 @@ export class DeviceKernel {
     return held !== undefined && address !== undefined && (address === held.ipv4 || address === held.ipv6);
   }
 }
+
+const questions = {
+  long: { echoes: 5, forMs: 1_000 },
+  short: { echoes: 3, forMs: 500 },
+} as const satisfies Record<Question, { echoes: number; forMs: number }>;

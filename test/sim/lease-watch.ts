@@ -9,6 +9,9 @@ import type { World } from "./world.ts";
 
 type Granted = Extract<SessionOutcome, { outcome: "granted" }>;
 
+/** How long a write may take, with what it waits for. */
+const tryingMs = 4_000;
+
 /** Whose an address was last, and since when it rests: no longer let in, or on disk as cooling, whichever was first. */
 interface LastUse {
   readonly device: string;
@@ -29,11 +32,16 @@ export class LeaseWatch {
    */
   readonly #onDiskUntilMs = new Map<string, number>();
 
+  /** Addresses that are kept for those who are refused, and since when. */
+  readonly #kept = new Map<InstanceHost, ReadonlyMap<string, number>>();
+  /** The last epoch each instance said it has granted, by instance and session: until its database is lost. */
+  readonly #epochs = new Map<string, number>();
+
   constructor(world: World) {
     this.#world = world;
   }
 
-  writing(host: InstanceHost, { leases, forgotten, desired }: StoreBatch): void {
+  writing(host: InstanceHost, { leases, forgotten, desired, recovered }: StoreBatch): void {
     const { nowMs } = this.#world.agenda;
     const rows = new Map(host.disk.leases);
     for (const pair of forgotten) rows.delete(pair);
@@ -48,8 +56,26 @@ export class LeaseWatch {
     for (const row of leases) {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, Number.POSITIVE_INFINITY);
-      this.#leased(host, row, nowMs, desired);
+      const isRecovering = host.disk.lostTo !== undefined && !recovered;
+      this.#leased(host, row, isRecovering ? undefined : desired);
     }
+  }
+
+  /** What was on disk is not any more. From here on its addresses may rest: nobody will be let in with them. */
+  lost(host: InstanceHost): void {
+    const { nowMs } = this.#world.agenda;
+    this.forgets(host);
+    for (const row of host.disk.leases.values()) {
+      if (row.state !== "leased") continue;
+      for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, nowMs);
+      this.#rests(host, row, nowMs);
+    }
+  }
+
+  /** It does not have the session any more, or says from the start what it has. */
+  forgets(host: InstanceHost, session?: string): void {
+    const names = session === undefined ? [...this.#epochs.keys()] : [`${host.name} ${session}`];
+    for (const name of names) if (name.startsWith(`${host.name} `)) this.#epochs.delete(name);
   }
 
   /** Invariant 2: what is said of a grant. */
@@ -62,6 +88,42 @@ export class LeaseWatch {
     for (const address of [ipv4, ipv6]) {
       const last = this.#last.get(`${host.name} ${address}`);
       if (last !== undefined) last.wasUsed = true;
+    }
+    const before = this.#epochs.get(`${host.name} ${session}`) ?? 0;
+    check(epoch >= before, 5, () => `${host.name} fell from epoch ${before} of ${session} to ${epoch}`);
+    this.#epochs.set(`${host.name} ${session}`, epoch);
+  }
+
+  /**
+   * Invariant 15, once a second: who is refused keeps no address from others, but for the one its device had on disk
+   * before. While a grant is tried again it does, for as long as the write takes.
+   */
+  look(): void {
+    for (const host of this.#world.instances) {
+      const views = host.agent?.views(() => host.now);
+      const refused = views?.sessions().filter(({ state }) => state === "refused") ?? [];
+      const leases = refused.length === 0 ? [] : (views?.leases() ?? []);
+      const kept = refused.flatMap(({ session }) => {
+        const lease = leases.find((one) => one.session === session && one.state === "leased");
+        const row = lease && host.disk.leases.get(pairKey(lease.ipv4, lease.ipv6));
+        const isTheirs = row?.state === "leased" && row.device === lease?.device;
+        return lease === undefined || isTheirs ? [] : [`${session} ${pairKey(lease.ipv4, lease.ipv6)}`];
+      });
+      this.#keeps(host, kept);
+    }
+  }
+
+  #keeps(host: InstanceHost, kept: readonly string[]): void {
+    const { nowMs } = this.#world.agenda;
+    const before = this.#kept.get(host);
+    const since = new Map(kept.map((name) => [name, before?.get(name) ?? nowMs]));
+    this.#kept.set(host, since);
+    for (const [name, sinceMs] of since) {
+      check(
+        nowMs - sinceMs < tryingMs,
+        15,
+        () => `${host.name} refuses and keeps ${name} since ${sinceMs} ms`,
+      );
     }
   }
 
@@ -85,6 +147,7 @@ export class LeaseWatch {
       if (!name.startsWith(`${host.name} `)) continue;
       const isPlanned = addresses.has(name.slice(host.name.length + 1));
       if (last.wasPlanned && !isPlanned) last.restsSinceMs ??= this.#world.agenda.nowMs;
+      if (isPlanned) last.restsSinceMs = undefined;
       last.wasPlanned ||= isPlanned;
       last.wasUsed ||= isPlanned;
     }
@@ -131,7 +194,8 @@ export class LeaseWatch {
   }
 
   /** Invariants 4 and 13. */
-  #leased(host: InstanceHost, row: LeaseRow, nowMs: number, desired: StoreBatch["desired"]): void {
+  #leased(host: InstanceHost, row: LeaseRow, desired: StoreBatch["desired"] | undefined): void {
+    const { nowMs } = this.#world.agenda;
     const { device } = row;
     for (const address of [row.ipv4, row.ipv6]) {
       if (address === undefined) continue;
@@ -147,11 +211,24 @@ export class LeaseWatch {
       }
       // What was written before and is written again, as after a failure, is no new grant.
       const onDisk = host.disk.leases.get(pairKey(row.ipv4, row.ipv6));
-      const wasUsed = last?.device === device && last.wasUsed;
+      const wasTheirs = last?.device === device ? last : undefined;
+      const { wasPlanned = false, wasUsed = false } = wasTheirs ?? {};
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
-      this.#last.set(name, { device, wasPlanned: false, wasUsed, restsSinceMs: undefined });
-      if (isNew) inPool(host, row, address, desired);
+      this.#last.set(name, { device, wasPlanned, wasUsed, restsSinceMs: undefined });
+      if (isNew && desired !== undefined) inPool(host, row, address, desired);
+      else if (isNew) this.#wasGranted(host, row);
     }
+  }
+
+  /** Invariant 2, of an instance that has lost its database: it leases again what was granted, and nothing else. */
+  #wasGranted(host: InstanceHost, { session, ipv4, ipv6 }: LeaseRow): void {
+    const instance = this.#world.rowOf(host)?.name;
+    const grant = [session?.id, session?.epoch, instance, ipv4, ipv6].join(" ");
+    check(
+      this.#world.watchers.tables.wasAttached(grant),
+      2,
+      () => `${host.name} has lost its database, and leases ${grant} that was never granted`,
+    );
   }
 }
 

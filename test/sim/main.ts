@@ -38,6 +38,7 @@ for (; seed < first + count && performance.now() < endMs; seed++) {
   if (outcome.finding === undefined) continue;
   process.exitCode = 1;
   if (values.all) {
+    console.log(`seed ${seed}: ${outcome.finding.message.slice(0, 300)}`);
     const name = outcome.finding.message.slice(0, 60);
     found.set(name, [...(found.get(name) ?? []), seed]);
     continue;

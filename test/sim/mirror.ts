@@ -1,17 +1,25 @@
 import type { ControllerEffect, ControllerInput } from "../../controller/core/effects.ts";
 import { servesPool } from "../../controller/core/model.ts";
 import type { Plan, SessionRow } from "../../controller/core/rows.ts";
+import { coreDefaults } from "../../controller/core/settings.ts";
 import type { ClientMessage, StateFrame } from "../../protocol/messages.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { InstanceStatus, PoolCounts } from "../../protocol/view.ts";
+import { Condemnation } from "./condemnation.ts";
 import { check } from "./finding.ts";
 import type { World } from "./world.ts";
 
 interface Told {
   link: number | undefined;
+  /** When something came over it last. */
+  heardAtMs: number;
+  hasSaidGoodbye: boolean;
   status: InstanceStatus | undefined;
   readonly pools: Map<string, PoolCounts>;
 }
+
+/** Three heartbeats without a word and the time to notice: nobody is on such a link. */
+const silentMs = coreDefaults.heartbeatMs.agent * coreDefaults.silentHeartbeats + 2_000;
 
 interface Eligible {
   readonly id: string;
@@ -30,9 +38,13 @@ export class Mirror {
   readonly #refused = new Set<string>();
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
+  readonly #condemnation: Condemnation;
+  /** `instance device/pool` of the addresses that rest for somebody. */
+  readonly #resting = new Set<string>();
 
   constructor(world: World) {
     this.#world = world;
+    this.#condemnation = new Condemnation(world);
   }
 
   clear(): void {
@@ -40,15 +52,22 @@ export class Mirror {
     this.#told.clear();
     this.#refused.clear();
     this.#doubted.clear();
+    this.#condemnation.clear();
   }
 
   /** Instances that may get a session of this pool now, and that nobody has called dead. */
   open(pool: string): string[] {
     const sessions = new Map(this.#world.controller.tables.all("session").map((row) => [row.id, row]));
-    return this.#eligible(pool, sessions).flatMap(({ id, name }) => (this.#doubted.has(name) ? [] : [id]));
+    const { tables } = this.#world.controller;
+    const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
+    const carrier = tables.get("carrier", "prod")?.instance;
+    return this.#eligible(pool, sessions)
+      .filter(({ id, name }) => !this.#doubted.has(name) && (!isOneCarrying || id === carrier))
+      .map(({ id }) => id);
   }
 
   before(input: ControllerInput): void {
+    this.#condemnation.before(input);
     switch (input.kind) {
       case "received":
         this.#received(input.link, input.message);
@@ -94,6 +113,10 @@ export class Mirror {
   #received(link: number, message: ClientMessage): void {
     if (message.type === "hello" || message.type === "enrol") this.#keys.set(link, message.identityKey);
     const told = [...this.#told].find(([, one]) => one.link === link);
+    if (told !== undefined) {
+      told[1].heardAtMs = this.#world.agenda.nowMs;
+      told[1].hasSaidGoodbye ||= message.type === "goodbye";
+    }
     if (message.type !== "state") return;
     if (told !== undefined) this.#reported(told[0], told[1], message);
     for (const [name, value] of message.set) {
@@ -105,24 +128,39 @@ export class Mirror {
   #welcomed(link: number): void {
     const key = this.#keys.get(link);
     const row = this.#world.controller.tables.all("instance").find(({ identityKey }) => identityKey === key);
-    if (row !== undefined) this.#told.set(row.id, { link, status: undefined, pools: new Map() });
+    if (row === undefined) return;
+    const { nowMs: heardAtMs } = this.#world.agenda;
+    const nothing = { status: undefined, pools: new Map(), hasSaidGoodbye: false };
+    this.#told.set(row.id, { link, heardAtMs, ...nothing });
+    this.#condemnation.forgive(row.name);
   }
 
   #over(link: number): void {
     this.#keys.delete(link);
+    this.#condemnation.over(link);
     for (const told of this.#told.values()) if (told.link === link) told.link = undefined;
   }
 
   #reported(instance: string, told: Told, { from, part, set, remove }: StateFrame): void {
-    if (from === 0 && part === 0) told.pools.clear();
+    if (from === 0 && part === 0) {
+      told.pools.clear();
+      for (const key of this.#resting) if (key.startsWith(`${instance} `)) this.#resting.delete(key);
+    }
+    for (const name of remove) this.#resting.delete(`${instance} ${name.slice("lease/".length)}`);
     for (const name of remove) told.pools.delete(name.slice("pool/".length));
     for (const [name, value] of set) {
       if (name === "instance") told.status = (value as { status: InstanceStatus }).status;
       if (name.startsWith("pool/")) told.pools.set(name.slice("pool/".length), value as PoolCounts);
+      if (name.startsWith("lease/")) this.#rests(`${instance} ${name.slice("lease/".length)}`, value);
       if (name.startsWith("session/") && (value as SessionOutcome).outcome !== "granted") {
         this.#refused.add(`${name.slice("session/".length)} ${instance}`);
       }
     }
+  }
+
+  #rests(key: string, lease: unknown): void {
+    if ((lease as { state: string }).state === "cooling") this.#resting.add(key);
+    else this.#resting.delete(key);
   }
 
   /** Invariant 9: who is placed by this plan, one after the other. */
@@ -140,22 +178,40 @@ export class Mirror {
       sessions.delete(put.id);
       const wasThere = before?.place.is !== "waiting" && before?.place;
       const isNew = put.place.is === "placed" && !(wasThere && wasThere.instance === put.place.instance);
-      if (isNew) this.#placed(put, sessions);
+      if (isNew) this.#placed(put, before, sessions);
       sessions.set(put.id, put);
     }
   }
 
-  #placed({ id, place }: SessionRow, sessions: ReadonlyMap<string, SessionRow>): void {
+  #placed(
+    { id, device, place }: SessionRow,
+    before: SessionRow | undefined,
+    sessions: ReadonlyMap<string, SessionRow>,
+  ): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
-    const eligible = this.#eligible(place.pool, sessions);
+    const isHome = this.#resting.has(`${place.instance} ${device}/${place.pool}`);
+    if (before === undefined && isHome) return;
+    // Where it still has an address it needs no other.
+    const isBack = before?.leaving?.instance === place.instance;
+    const own = isBack ? place.instance : undefined;
+    const trusted = this.#eligible(place.pool, sessions, own);
+    const eligible = this.#hasNoOther(id, before, trusted)
+      ? this.#eligible(place.pool, sessions, own, true)
+      : trusted;
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
       chosen !== undefined,
       9,
       () => `${id} is placed on ${place.instance}; eligible: ${JSON.stringify(eligible)}`,
     );
-    if (tables.get("connector", "prod")?.mode === "active-standby") return;
+    if (tables.get("connector", "prod")?.mode === "active-standby") {
+      const carrier = tables.get("carrier", "prod")?.instance;
+      const mayLeave =
+        before !== undefined && before.place.is !== "waiting" && before.place.instance === carrier;
+      check(place.instance === carrier || mayLeave, 9, () => `${id} is placed on the standby ${chosen.name}`);
+      return;
+    }
     const better = eligible.find(({ id: other, name, load }) => {
       const isAvoided = this.#refused.has(`${id} ${other}`) || this.#doubted.has(name);
       return load < chosen.load && !isAvoided;
@@ -167,17 +223,36 @@ export class Mirror {
     );
   }
 
-  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>): Eligible[] {
+  /** Who has no place, and finds none that nobody condemns, may try one that is condemned. */
+  #hasNoOther(id: string, before: SessionRow | undefined, trusted: readonly Eligible[]): boolean {
+    if (before !== undefined && before.place.is !== "waiting") return false;
+    const { tables } = this.#world.controller;
+    const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
+    const carrier = tables.get("carrier", "prod")?.instance;
+    const others = isOneCarrying ? trusted.filter((one) => one.id === carrier) : trusted;
+    // Of those whom a device has called dead the controller may have condemned more than is known here.
+    return others.every((one) => this.#refused.has(`${id} ${one.id}`) || this.#doubted.has(one.name));
+  }
+
+  #eligible(
+    pool: string,
+    sessions: ReadonlyMap<string, SessionRow>,
+    own?: string,
+    isCondemnedToo = false,
+  ): Eligible[] {
     return this.#world.controller.tables.all("instance").flatMap((row) => {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
+      const isSilent = this.#world.agenda.nowMs - told.heardAtMs > silentMs;
+      if (isSilent || told.hasSaidGoodbye) return [];
+      if (!isCondemnedToo && !this.#condemnation.isOver(row.name)) return [];
       const there = [...sessions.values()].filter(
         ({ place }) => place.is !== "waiting" && place.instance === row.id,
       );
       const promised = there.filter(({ place }) => place.is === "placed" && place.pool === pool).length;
       const free = (told.pools.get(pool)?.free ?? 0) - promised;
-      return free > 0 ? [{ id: row.id, name: row.name, load: there.length }] : [];
+      return free > 0 || row.id === own ? [{ id: row.id, name: row.name, load: there.length }] : [];
     });
   }
 }

@@ -49,6 +49,8 @@ interface Connection {
   /** Nobody is at this end any more; `silent`: and the other end was not told. */
   clientEnd: "open" | "closed" | "silent";
   serverEnd: "opening" | "open" | "closed";
+  /** When something of it last reached the controller. */
+  heardAtMs: number;
 }
 
 /** Heard of every message that arrives, for whoever checks. */
@@ -88,8 +90,11 @@ export class Network {
     this.#delayMs = options.delayMs;
   }
 
-  get size(): number {
-    return this.#connections.size;
+  /** Connections that the controller holds open though nothing has come over them for so long. */
+  silent(client: Client, forMs: number): number[] {
+    return this.#of(client).flatMap(({ link, serverEnd, heardAtMs }) =>
+      serverEnd === "open" && this.#agenda.nowMs - heardAtMs > forMs ? [link] : [],
+    );
   }
 
   dial(client: Client, dialId: number): void {
@@ -98,7 +103,7 @@ export class Network {
     const pipe = (): Pipe => ({ queue: [], lastMs: 0 });
     const connection: Connection = {
       ...{ link, client, dialId, up: pipe(), down: pipe() },
-      ...{ clientEnd: "open", serverEnd: "opening" },
+      ...{ clientEnd: "open", serverEnd: "opening", heardAtMs: this.#agenda.nowMs },
     };
     this.#connections.set(link, connection);
     this.#push(connection, "up", { is: "open" });
@@ -209,6 +214,7 @@ export class Network {
   #toServer(connection: Connection, item: Item): void {
     const { server } = this;
     const { link, client } = connection;
+    connection.heardAtMs = this.#agenda.nowMs;
     switch (item.is) {
       case "open":
         if (connection.clientEnd !== "open") connection.serverEnd = "closed";

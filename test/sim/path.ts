@@ -16,7 +16,7 @@ export const consequencesMs = 60_000;
  * controller gives a reason to change that: the truth, not what anybody believes.
  */
 export function isCarrying(
-  { agenda }: World,
+  { agenda, controller }: World,
   device: DeviceHost,
   instance: InstanceHost,
   { ipv4, ipv6 }: Pick<Attached, "ipv4" | "ipv6">,
@@ -30,5 +30,7 @@ export function isCarrying(
   const isRouted = addresses.every((address) => instance.prefixes.some((prefix) => isIn(prefix, address)));
   const isDoubted = agenda.nowMs - instance.doubtedAtMs < consequencesMs;
   const isTurning = device.wants === "detached" || agenda.nowMs - device.turnedAtMs < consequencesMs;
-  return isRouted && !isDoubted && !isTurning;
+  // Who was moved since the backup was made is asked to move again.
+  const isForgotten = agenda.nowMs - controller.restoredAtMs < consequencesMs;
+  return isRouted && !isDoubted && !isTurning && !isForgotten;
 }

@@ -1,7 +1,9 @@
 import type { FailureCode } from "../../protocol/failures.ts";
-import type { DataPathFault, DiskFault, MetadataFault } from "./instance-host.ts";
+import type { DataPathFault, DiskFault } from "./instance-host.ts";
+import type { MetadataFault, NoticeKind } from "./metadata.ts";
 import { Random } from "./random.ts";
 import type { Shape } from "./shape.ts";
+import { type Mix, mixOf } from "./swarm.ts";
 
 /** Which way nothing gets through. */
 export type Way = "out" | "in" | "both";
@@ -9,6 +11,8 @@ export type Way = "out" | "in" | "both";
 /** What happens to the world, and for how long: an event that is left out leaves the others as they are. */
 export type Event = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: "agent killed" | "agent stopped" | "host crashed"; readonly instance: number }
+  /** The process ends and its database is damaged; the next one starts without. */
+  | { readonly is: "agent's store lost"; readonly instance: number }
   | { readonly is: "agent dies at write"; readonly instance: number; readonly when: "before" | "after" }
   | {
       readonly is: "instance unlinked" | "instance dark" | "instance gone";
@@ -22,9 +26,14 @@ export type Event = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: "clock set"; readonly instance: number; readonly byMs: number }
   | { readonly is: "prefixes taken" | "pools taken" | "pools and prefixes taken"; readonly instance: number }
   | { readonly is: "pools moved"; readonly instance: number; readonly to: number }
-  | { readonly is: "drained" | "drained by hand" | "removed"; readonly instance: number }
+  | { readonly is: "drained" | "drained by hand" | "removed" | "told to leave"; readonly instance: number }
+  | { readonly is: "noticed by AWS"; readonly instance: number; readonly notice: NoticeKind }
+  | { readonly is: "passwords revoked" | "codes revoked" }
   | { readonly is: "password copied"; readonly instance: number; readonly to: number }
   | { readonly is: "controller killed"; readonly isWritten: boolean }
+  /** When it is over, the controller starts with the database as it was when it began. */
+  | { readonly is: "controller restored" }
+  | { readonly is: "controller's clock set"; readonly byMs: number }
   | { readonly is: "controller's store"; readonly fault: "failing" | "slow"; readonly why: FailureCode }
   | {
       readonly is: "device unlinked" | "device dark" | "device gone";
@@ -36,7 +45,8 @@ export type Event = { readonly atMs: number; readonly forMs: number } & (
       readonly is: "device's tunnel fails" | "logged out" | "device removed" | "session ended";
       readonly device: number;
     }
-  | { readonly is: "service changed" }
+  | { readonly is: "service changed" | "service removed" }
+  | { readonly is: "leases changed"; readonly minutes: number }
 );
 
 export interface Scenario {
@@ -46,70 +56,24 @@ export interface Scenario {
   readonly healAtMs: number;
 }
 
-type Kind = Event["is"];
-
-/** How often what happens. */
-const weights: Readonly<Record<Kind, number>> = {
-  "agent killed": 6,
-  "agent stopped": 2,
-  "host crashed": 4,
-  "agent dies at write": 4,
-  "instance unlinked": 5,
-  "instance dark": 5,
-  "instance gone": 3,
-  "instance's link cut": 3,
-  "kernel changed by hand": 2,
-  disk: 4,
-  metadata: 4,
-  "data path": 4,
-  "clock set": 1,
-  "prefixes taken": 2,
-  "pools taken": 2,
-  "pools and prefixes taken": 1,
-  "pools moved": 1,
-  drained: 4,
-  "drained by hand": 2,
-  removed: 2,
-  "password copied": 2,
-  "controller killed": 6,
-  "controller's store": 3,
-  "device unlinked": 4,
-  "device dark": 4,
-  "device gone": 3,
-  "device killed": 4,
-  "device's link cut": 2,
-  "device's disk full": 2,
-  "device's tunnel fails": 2,
-  "logged out": 5,
-  "device removed": 1,
-  "session ended": 3,
-  "service changed": 1,
-};
-
-const kinds = Object.entries(weights).flatMap(([kind, weight]) => Array<Kind>(weight).fill(kind as Kind));
+export type Kind = Event["is"];
 
 export function scenarioOf(shape: Shape): Scenario {
   const random = new Random(shape.seed).fork("events");
-  // Some worlds are in trouble from the first second on, others when everything is well.
-  const beginMs = random.chance(0.3) ? 0 : 8_000;
-  // Few last long enough for leases to run out.
-  const isLong = random.chance(0.06);
-  const lastsMs = random.between(8, 45) * 1_000 + (isLong ? 90_000 : 0);
-  const count = random.between(2, 24);
-  const events = Array.from({ length: count }, () => {
-    const atMs = beginMs + random.below(lastsMs);
-    const event = eventOf(random, shape, atMs);
-    return isLong && random.chance(0.3) ? { ...event, forMs: event.forMs + 70_000 } : event;
+  const mix = mixOf(random, shape);
+  const events = Array.from({ length: mix.count }, () => {
+    const atMs = mix.beginMs + random.below(mix.lastsMs);
+    return eventOf(random, shape, mix, atMs);
   }).sort((a, b) => a.atMs - b.atMs);
-  return { shape, events, healAtMs: beginMs + lastsMs + 2_000 };
+  return { shape, events, healAtMs: mix.beginMs + mix.lastsMs + 2_000 };
 }
 
-function eventOf(random: Random, { instances, devices }: Shape, atMs: number): Event {
-  const is = kinds[random.below(kinds.length)] ?? "agent killed";
-  const forMs = random.pick([200, 1_500, 5_000, 20_000, 40_000]) + random.below(1_000);
+function eventOf(random: Random, { instances, devices }: Shape, mix: Mix, atMs: number): Event {
+  const is = mix.kind(random);
+  const forMs = mix.forMs(random);
   const when = { atMs, forMs };
-  const instance = 1 + random.below(instances);
-  const device = 1 + random.below(devices);
+  const instance = mix.instance ?? 1 + random.below(instances);
+  const device = mix.device ?? 1 + random.below(devices);
   const to = 1 + (instance % instances);
   const way = random.pick(["out", "in", "both"] as const);
   const why = random.pick(["store.full", "store.failing"] as const);
@@ -125,6 +89,8 @@ function eventOf(random: Random, { instances, devices }: Shape, atMs: number): E
     case "drained":
     case "drained by hand":
     case "removed":
+    case "told to leave":
+    case "agent's store lost":
       return { ...when, is, instance };
     case "agent dies at write":
       return { ...when, is, instance, when: random.pick(["before", "after"] as const) };
@@ -137,11 +103,22 @@ function eventOf(random: Random, { instances, devices }: Shape, atMs: number): E
       return { ...when, is, instance, fault: fault === "slow" ? { is: fault } : { is: fault, why } };
     }
     case "metadata":
-      return { ...when, is, instance, fault: random.pick(["failing", "silent", "stale", "lying"] as const) };
+      return {
+        ...when,
+        is,
+        instance,
+        fault: random.pick(["failing", "silent", "stale", "lying", "flapping", "flapping"] as const),
+      };
+    case "noticed by AWS":
+      return { ...when, is, instance, notice: random.pick(["spot", "rebalance", "autoscaling"] as const) };
     case "data path":
       return { ...when, is, instance, fault: random.pick(["failing", "slow", "unreadable"] as const) };
     case "clock set":
       return { ...when, is, instance, byMs: random.between(-3_600_000, 3_600_000) };
+    case "controller's clock set":
+      return { ...when, is, byMs: random.between(-3_600_000, 3_600_000) };
+    case "leases changed":
+      return { ...when, is, minutes: random.pick([1, 2, 60]) };
     case "pools moved":
     case "password copied":
       return { ...when, is, instance, to };
@@ -162,6 +139,10 @@ function eventOf(random: Random, { instances, devices }: Shape, atMs: number): E
     case "session ended":
       return { ...when, is, device };
     case "service changed":
+    case "service removed":
+    case "passwords revoked":
+    case "codes revoked":
+    case "controller restored":
       return { ...when, is };
   }
 }

@@ -31,12 +31,33 @@ export class TableWatch {
     this.#world = world;
   }
 
-  committing({ changes, audit }: Plan, tables: DiskTables): void {
-    const isOperators = audit.some(({ actor }) => actor !== "controller");
+  /** Epochs that were stored after the backup was made may be used again; who holds one says so. */
+  restored(tables: DiskTables): void {
+    this.#epochs.clear();
+    this.#places.clear();
+    for (const { id, epoch, place, leaving } of tables.all("session")) {
+      this.#epochs.set(id, epoch);
+      if (leaving !== null) this.#places.set(`${id}/${leaving.epoch}`, leaving.instance);
+      if (place.is !== "waiting") this.#places.set(`${id}/${epoch}`, place.instance);
+    }
+  }
+
+  /** Invariant 7, when it is decided: what is true when it is stored nobody could know. */
+  deciding({ changes, audit }: Plan): void {
+    if (audit.some(({ actor }) => actor !== "controller")) return;
+    const { tables } = this.#world.controller;
+    for (const change of changes) {
+      if (change.table !== "session") continue;
+      const before = tables.get("session", "put" in change ? change.put.id : change.remove);
+      if (before !== undefined) this.#moved(before, "put" in change ? change.put : undefined, tables);
+    }
+  }
+
+  committing({ changes }: Plan, tables: DiskTables): void {
     for (const change of changes) {
       switch (change.table) {
         case "session":
-          this.#session(change, tables, isOperators);
+          this.#session(change, tables);
           break;
         case "instance":
           if ("put" in change && tables.get("instance", change.put.id) === undefined) {
@@ -60,6 +81,11 @@ export class TableWatch {
           break;
       }
     }
+  }
+
+  /** Session, epoch, name of the instance, addresses. */
+  wasAttached(grant: string): boolean {
+    return this.#attached.has(grant);
   }
 
   /** Invariants 1, 4 and 10, of all there is now. */
@@ -101,7 +127,7 @@ export class TableWatch {
     check(isStored, 3, () => `${client.name} was told of ${session} in epoch ${epoch}`);
   }
 
-  #session(change: Extract<Change, { table: "session" }>, tables: DiskTables, isOperators: boolean): void {
+  #session(change: Extract<Change, { table: "session" }>, tables: DiskTables): void {
     const after = "put" in change ? change.put : undefined;
     const before = tables.get("session", "put" in change ? change.put.id : change.remove);
     const device = (after ?? before)?.device;
@@ -110,7 +136,6 @@ export class TableWatch {
       this.raisedAtMs.set(after.device, this.#world.agenda.nowMs);
     }
     if (after !== undefined) this.#epoch(after, tables);
-    if (before !== undefined && !isOperators) this.#moved(before, after, tables);
   }
 
   /** Invariant 5. */
@@ -127,7 +152,6 @@ export class TableWatch {
     this.#attached.add([id, epoch, name, place.ipv4, place.ipv6].join(" "));
   }
 
-  /** Invariant 7. */
   #moved(before: SessionRow, after: SessionRow | undefined, tables: DiskTables): void {
     const { place } = before;
     if (place.is !== "attached") return;
@@ -137,7 +161,8 @@ export class TableWatch {
     const device = world.hostOfDevice(before.device);
     const instance = world.hostOf(place.instance);
     if (device === undefined || instance === undefined) return;
-    const isBeingDrained = world.agenda.nowMs - instance.drainedAtMs < consequencesMs;
+    const isBeingDrained =
+      instance.drains.size > 0 || world.agenda.nowMs - instance.drainedAtMs < consequencesMs;
     const isDrained = isBeingDrained || tables.get("instance", place.instance)?.drainSinceMs !== null;
     // Dead it was, and the news that it works again was on its way.
     const isThoughtDead = world.watchers.words.isDead(device.identityKey, before.id, before.epoch);

@@ -18,8 +18,27 @@ export function tellFinding(scenario: Scenario): string {
     `it takes ${shrunk.events.length} of ${scenario.events.length} events; healed at ${shrunk.healAtMs} ms:`,
     ...shrunk.events.map((event) => `  ${JSON.stringify(event)}`),
     `then, after ${(again.atMs / 1000).toFixed(3)} s: ${again.finding?.message}`,
-    ...again.trace.slice(-40).map((line) => `  ${line.slice(0, 400)}`),
+    ...again.trace
+      .filter((line) => !isChatter(line))
+      .slice(-40)
+      .map((line) => `  ${short(line).slice(0, 400)}`),
     `for corpus.json: ${JSON.stringify({ found: "", ...shrunk })}`,
     `the whole of it: npm run sim -- --seed ${seed} --trace`,
   ].join("\n");
+}
+
+/** What goes to and fro without a meaning for what was found. */
+function isChatter(line: string): boolean {
+  return (
+    /"type":"(ping|pong|ack)"/.test(line) ||
+    /"set":\[\["prefixes",[^\]]*\]?[^[]*\]\],"remove":\[\]/.test(line)
+  );
+}
+
+/** Ids count up, and keys are padded: the end of either says which it is. */
+function short(line: string): string {
+  return line
+    .replaceAll("00000000-0000-4000-8000-", "")
+    .replaceAll(/_{4,}A/g, "")
+    .replaceAll(/,?"signature":"[^"]*"/g, "");
 }

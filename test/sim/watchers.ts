@@ -1,11 +1,12 @@
 import type { SessionRow } from "../../controller/core/rows.ts";
-import type { ClientMessage, ControllerMessage } from "../../protocol/messages.ts";
+import type { ClientMessage, ControllerMessage, StateFrame } from "../../protocol/messages.ts";
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { ControllerWatcher } from "./controller-host.ts";
 import type { DeviceHost } from "./device-host.ts";
 import { check } from "./finding.ts";
 import { InstanceHost, type InstanceWatcher } from "./instance-host.ts";
 import { LeaseWatch } from "./lease-watch.ts";
+import { LinkWatch } from "./link-watch.ts";
 import { Mirror } from "./mirror.ts";
 import type { Client, Wiretap } from "./network.ts";
 import { ServiceWatch } from "./service-watch.ts";
@@ -19,12 +20,13 @@ export class Watchers {
   readonly leases: LeaseWatch;
   readonly mirror: Mirror;
   readonly service: ServiceWatch;
+  readonly links: LinkWatch;
   readonly words: WordWatch;
   /** Messages that are no heartbeat, and what they were about, since somebody began to count. */
   readonly talk: string[] = [];
   readonly #world: World;
-  /** The last epoch each device was told of, by session. */
-  readonly #held = new Map<string, number>();
+  /** What each device was told of last. */
+  readonly #held = new Map<DeviceHost, { readonly session: string; readonly epoch: number }>();
 
   constructor(world: World) {
     this.#world = world;
@@ -32,6 +34,7 @@ export class Watchers {
     this.leases = new LeaseWatch(world);
     this.mirror = new Mirror(world);
     this.service = new ServiceWatch(world);
+    this.links = new LinkWatch(world);
     this.words = new WordWatch(world);
   }
 
@@ -46,11 +49,15 @@ export class Watchers {
   get controller(): ControllerWatcher {
     return {
       started: () => this.mirror.clear(),
+      restored: (tables) => this.tables.restored(tables),
       before: (input) => {
         this.mirror.before(input);
         this.words.before(input);
       },
-      after: (effects) => this.mirror.after(effects),
+      after: (effects) => {
+        this.mirror.after(effects);
+        for (const effect of effects) if (effect.do === "store") this.tables.deciding(effect.plan);
+      },
       committing: (plan, tables) => {
         this.#world.note(() => `stored: ${JSON.stringify(plan.changes)}`);
         this.tables.committing(plan, tables);
@@ -72,20 +79,26 @@ export class Watchers {
         this.#world.note(() => `${host.name} plans ${JSON.stringify(plan.peers)}`);
         this.leases.planned(host, plan);
       },
+      lost: (host) => this.leases.lost(host),
     };
   }
 
   readonly onHold = (host: DeviceHost): void => {
     const hold = host.device?.hold;
     this.#world.note(() => `${host.name} holds ${JSON.stringify(hold)}`);
-    if (hold?.is !== "attached") return;
+    if (hold?.is !== "attached") {
+      // What it does not hold it cannot say to a controller that has forgotten it.
+      if (Number.isFinite(this.#world.controller.restoredAtMs)) this.#held.delete(host);
+      return;
+    }
     const { session, epoch } = hold.to;
-    const before = this.#held.get(session) ?? 0;
+    const held = this.#held.get(host);
+    const before = held?.session === session ? held.epoch : 0;
     // A device whose disk was full knows less after a restart: it is told again.
     if (!host.isDiskFull && host.starts === 1) {
       check(epoch >= before, 5, () => `${host.name} went from epoch ${before} of ${session} to ${epoch}`);
     }
-    this.#held.set(session, epoch);
+    this.#held.set(host, { session, epoch });
   };
 
   #sent(
@@ -99,16 +112,21 @@ export class Watchers {
     this.#world.stamp(text);
     this.#world.note(() => `${who} (${link}): ${text}`);
     if (message.type !== "ping" && message.type !== "pong") this.talk.push(topicOf(who, message));
-    if (message.type === "state" && from instanceof InstanceHost) this.#reported(from, message.set);
+    if (message.type === "state" && from instanceof InstanceHost) this.#reported(from, message);
     if (from === "controller") this.#told(client, message as ControllerMessage);
   }
 
-  /** Invariant 2. */
-  #reported(host: InstanceHost, set: readonly (readonly [string, unknown])[]): void {
+  /** Invariants 2 and 5. */
+  #reported(host: InstanceHost, { from, part, set, remove }: StateFrame): void {
+    if (from === 0 && part === 0) this.leases.forgets(host);
+    for (const name of remove) {
+      if (name.startsWith("session/")) this.leases.forgets(host, name.slice("session/".length));
+    }
     for (const [name, value] of set) {
       if (!name.startsWith("session/")) continue;
       const outcome = value as SessionOutcome;
-      if (outcome.outcome === "granted") this.leases.granted(host, name.slice("session/".length), outcome);
+      const session = name.slice("session/".length);
+      if (outcome.outcome === "granted") this.leases.granted(host, session, outcome);
     }
   }
 

@@ -124,6 +124,10 @@ export class World {
     for (const host of this.devices) this.#operateDevice(host);
   }
 
+  groupPools(leaseMinutes: number) {
+    return this.shape.groups.map((group) => ({ group, pool: `pool of ${group}`, leaseMinutes }));
+  }
+
   /** A password, where it is to be found at the next look. */
   giveOtp(host: InstanceHost, secret: string): void {
     this.#marks += 1;
@@ -134,6 +138,8 @@ export class World {
     this.agenda.after(ms, () => {
       this.operate();
       this.watchers.service.look();
+      this.watchers.links.look();
+      this.watchers.leases.look();
       this.#operateEvery(ms);
     });
   }
@@ -173,12 +179,10 @@ export class World {
   }
 
   #connector() {
-    const { mode, groups } = this.shape;
+    const { mode } = this.shape;
     return {
       ...{ name: "prod", hosting: "aws", mode, region: "us-east-1", dns: { primary: "10.0.0.2" } },
-      groups: groups.map((group) => ({
-        ...{ group, pool: `pool of ${group}`, leaseMinutes: this.shape.leaseMinutes },
-      })),
+      groups: this.groupPools(this.shape.leaseMinutes),
       ...{ resources: [], networks: [], ipv6PoolMatch: "within", accounts: [], vpc: null },
       userIpManagement: "static-ip-pool",
     } as const satisfies Extract<AdminCommand, { command: "connector.create" }>["connector"];

@@ -65,6 +65,7 @@ function reasonHints({ drain }: StatusView): string {
 const owners = {
   cli: "run `connector resume` again",
   admin: "an administrator ends it in the controller",
+  restart: "the controller restarts the instances of the connector one by one",
   shutdown: "the instance leaves the group; a new start of the agent brings it back",
   spot: "AWS takes the spot instance back",
   rebalance: "AWS recommends to replace this instance",

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { Name } from "../../../protocol/names.ts";
 import { ResourceSpec } from "../../../protocol/specs.ts";
-import { ConnectorChange, ConnectorInput } from "../../core/admin.ts";
+import { ConnectorChange, ConnectorInput, commands } from "../../core/admin.ts";
+import { RestartView } from "../../core/restart-views.ts";
 import { ConnectorView, GroupView } from "../../core/views.ts";
 import { strict } from "../strict.ts";
 import { type Endpoint, listOf } from "./endpoint.ts";
@@ -55,6 +56,44 @@ export const connectorEndpoints = {
     params: connector,
     status: 200,
     answer: ConnectorView,
+  },
+  "connector.failover": {
+    method: "POST",
+    path: "/v1/connectors/:connector/failover",
+    tag: "Connectors",
+    summary: "Active-standby: let the other instance carry, or the named one, and bring all sessions to it",
+    params: connector,
+    body: z.strictObject({ to: Name.optional() }),
+    status: 200,
+    answer: ConnectorView,
+  },
+  "connector.restart": {
+    method: "POST",
+    path: "/v1/connectors/:connector/restart",
+    tag: "Connectors",
+    summary: "Restart the agents of all instances, one at a time, each emptied before",
+    params: connector,
+    body: z.strictObject({ minActive: commands["connector.restart"].shape.minActive }),
+    status: 201,
+    answer: RestartView,
+  },
+  "connector.restart.show": {
+    method: "GET",
+    path: "/v1/connectors/:connector/restart",
+    tag: "Connectors",
+    summary: "Show how far the rolling restart is, or how the last one ended",
+    params: connector,
+    status: 200,
+    answer: RestartView,
+  },
+  "connector.restart.cancel": {
+    method: "DELETE",
+    path: "/v1/connectors/:connector/restart",
+    tag: "Connectors",
+    summary: "Cancel the rolling restart; instances whose turn has not come stay untouched",
+    params: connector,
+    status: 200,
+    answer: RestartView,
   },
   "resource.list": {
     method: "GET",

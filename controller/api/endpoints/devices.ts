@@ -1,7 +1,13 @@
 import { z } from "zod";
 import { Id, Name } from "../../../protocol/names.ts";
 import { LifeMinutes } from "../../core/admin.ts";
-import { DeviceCodeCreated, DeviceCodeView, DeviceView, SessionView } from "../../core/views.ts";
+import {
+  DeviceCodeCreated,
+  DeviceCodeView,
+  DeviceView,
+  SessionState,
+  SessionView,
+} from "../../core/views.ts";
 import { type Endpoint, listOf, page } from "./endpoint.ts";
 
 const deviceCode = z.strictObject({ deviceCode: Id });
@@ -66,8 +72,8 @@ export const deviceEndpoints = {
     method: "GET",
     path: "/v1/sessions",
     tag: "Sessions",
-    summary: "List the sessions of an instance, or of all",
-    query: z.strictObject({ instance: Name.optional(), ...page }),
+    summary: "List the sessions of an instance, or of all; with state waiting those that have no place",
+    query: z.strictObject({ instance: Name.optional(), state: SessionState.optional(), ...page }),
     status: 200,
     answer: listOf(SessionView),
   },

@@ -1,12 +1,21 @@
 import type { Argv } from "yargs";
 import { ask, misuse } from "../ask.ts";
 import { askOptions, type Cli, name } from "../options.ts";
-import { connectorTable, connectorText, groupTable, resourceTable } from "../text/connectors.ts";
+import {
+  connectorTable,
+  connectorText,
+  failoverText,
+  groupTable,
+  resourceTable,
+} from "../text/connectors.ts";
+import { restartOptions } from "./restart-options.ts";
 
 /** `connector`, `group` and `resource`: what the group is and what it gives access to. */
 export function connectorCommands(argv: Argv, cli: Cli): Argv {
   return argv
-    .command("connector", "Connectors: create, list, show, update, delete", (y) => connector(y, cli))
+    .command("connector", "Connectors: create, list, show, update, failover, restart, delete", (y) =>
+      connector(y, cli),
+    )
     .command("group", "Device-User-Groups: create, list, delete", (y) => group(y, cli))
     .command("resource", "Enterprise resources of a connector: add, list, remove", (y) => resource(y, cli));
 }
@@ -65,6 +74,28 @@ function connector(argv: Argv, { world, choose }: Cli): Argv {
           const asked = { params: { connector: o.name }, body: body.value };
           return await ask(world, o, "connector.update", asked, connectorText);
         }),
+    )
+    .command(
+      "failover <name>",
+      "Active-standby: let the other instance carry, and bring all sessions to it",
+      (y) =>
+        askOptions(name(y, "name", "The connector"))
+          .option("to", { type: "string", requiresArg: true, describe: "The instance that is to carry" })
+          .example("$0 connector failover prod", "to the other one")
+          .example("$0 connector failover prod --to aws-us-vir-con-00001", "back to the first")
+          .epilogue(
+            "Each session is made there before it ends where it is. Nothing fails back by itself: this is how.",
+          ),
+      (o) => {
+        const asked = { params: { connector: o.name }, body: o.to === undefined ? {} : { to: o.to } };
+        choose(() => ask(world, o, "connector.failover", asked, failoverText));
+      },
+    )
+    .command(
+      "restart <name>",
+      "Restart the agents of its instances, one at a time, each emptied first",
+      (y) => restartOptions(askOptions(name(y, "name", "The connector"))),
+      (o) => choose(async () => (await import("../restart.ts")).restart(world, o)),
     )
     .command(
       "delete <name>",

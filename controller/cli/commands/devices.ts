@@ -124,10 +124,16 @@ function session(argv: Argv, { world, choose }: Cli): Argv {
       (y) =>
         watchOption(pageOptions(askOptions(y)))
           .option("instance", { type: "string", requiresArg: true, describe: "Only of this instance" })
+          .option("state", {
+            choices: ["waiting", "placed", "attached"] as const,
+            requiresArg: true,
+            describe: "Only in this state",
+          })
+          .example("$0 session list --state waiting", "who has no place, and why")
           .example("$0 session list --instance aws-us-vir-con-00008 --watch", ""),
       (o) =>
         choose(() => {
-          const asked = { query: { instance: o.instance, limit: o.limit, after: o.after } };
+          const asked = { query: { instance: o.instance, state: o.state, limit: o.limit, after: o.after } };
           const textOf = (
             page: { items: Parameters<typeof sessionTable>[0]; next: string | null },
             width: number | undefined,

@@ -1,7 +1,15 @@
 import type { Argv } from "yargs";
 import { Failure } from "../../../protocol/failures.ts";
 import { ask, misuse, watch, withClient } from "../ask.ts";
-import { askOptions, type Cli, lifeOption, name, secretOptions, watchOption } from "../options.ts";
+import {
+  askOptions,
+  type Cli,
+  drainOptions,
+  lifeOption,
+  name,
+  secretOptions,
+  watchOption,
+} from "../options.ts";
 import { otpTable } from "../text/devices.ts";
 import { instanceTable, instanceText } from "../text/instances.ts";
 import { userData, userDataOptions } from "./user-data.ts";
@@ -55,20 +63,13 @@ function instance(argv: Argv, { world, choose }: Cli): Argv {
       "drain <name>",
       "Let an instance take no new sessions",
       (y) =>
-        askOptions(name(y, "name", "The instance")).example(
-          "$0 instance drain aws-us-vir-con-00008",
-          "before maintenance",
-        ),
-      (o) =>
-        choose(() =>
-          ask(
-            world,
-            o,
-            "instance.drain",
-            { params: { instance: o.name } },
-            () => `${o.name} takes no new sessions.`,
+        drainOptions(askOptions(name(y, "name", "The instance")))
+          .example("$0 instance drain aws-us-vir-con-00008", "before maintenance")
+          .example("$0 instance drain aws-us-vir-con-00008 --wait --deadline 300", "until nobody is left")
+          .epilogue(
+            "Exit code 0: it drains; with --wait: nobody is left. 1: somebody is left after the deadline, or it was interrupted. The deadline ends no drain: `instance resume` does.",
           ),
-        ),
+      (o) => choose(async () => (await import("../drain.ts")).drain(world, o)),
     )
     .command(
       "resume <name>",

@@ -20,7 +20,7 @@ export function serveCommands(argv: Argv, { world, choose }: Cli): Argv {
           .epilogue(
             "The file has the fields listen, stateDir, tlsCert, tlsKey, awsCertificates, logLevel, agentHeartbeatMs, " +
               "deviceHeartbeatMs and settleMs, which options win over, and for failover linkGraceMs, returnGraceMs, " +
-              "witnessesMin, pathGraceMs, holdDownMs and drainDeadlineMs. " +
+              "witnessesMin, pathGraceMs, holdDownMs, drainDeadlineMs, restartDrainMs and restartReturnMs. " +
               "SIGHUP reads the certificate again. Exit code 78: the configuration is wrong.",
           ),
       (o) => choose(async () => await (await import("../serve.ts")).serve(world, flagsOf(o))),

@@ -2,6 +2,7 @@ import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { ResourceSpec } from "../../../protocol/specs.ts";
 import type { ConnectorView, GroupView } from "../../core/views.ts";
+import { restartLines } from "./restarts.ts";
 
 type Width = number | undefined;
 
@@ -43,6 +44,9 @@ export function connectorText(connector: ConnectorView, width: Width): string {
       `${connector.activeInstances} active of ${connector.instances}, ${connector.instancesMax} at most`,
     ],
     ["Sessions", String(connector.sessions)],
+    ...(connector.mode === "active-standby" ? [["Carries", carrierText(connector)] as [string, string]] : []),
+    ...(connector.waiting.length > 0 ? [["Waiting", waitingText(connector)] as [string, string]] : []),
+    ...(connector.restart === null ? [] : [["Last Restart", restartLines(connector.restart)] as const]),
     ["DNS Servers", servers.join(", ")],
     ["User IP Management", "Static IP Pool"],
     ["IPv6 Pools", connector.ipv6PoolMatch === "exact" ? "exactly a /80" : "within a /80"],
@@ -59,6 +63,29 @@ export function connectorText(connector: ConnectorView, width: Width): string {
   const parts = [facts, connector.groups.length === 0 ? "No Device-User-Group uses it." : groups];
   if (connector.resources.length > 0) parts.push(resourceTable(connector.resources, width));
   return parts.join("\n\n");
+}
+
+export function failoverText(connector: ConnectorView): string {
+  return `${carrierText(connector)}.\nFollow it with: connector-controller connector show ${connector.name}`;
+}
+
+const why = {
+  first: "",
+  takeover: ", took over",
+  failover: ", by command",
+} as const satisfies Record<NonNullable<ConnectorView["carrier"]>["why"], string>;
+
+/** `aws-us-vir-con-00002 since …, by command; sessions on the other one: 3`. */
+function carrierText({ carrier }: ConnectorView): string {
+  if (carrier === null) return "none until one is Active";
+  const { instance, sinceMs, sessionsElsewhere } = carrier;
+  const elsewhere = sessionsElsewhere === 0 ? "" : `; sessions on the other one: ${sessionsElsewhere}`;
+  return `${instance} since ${timestamp(sinceMs)}${why[carrier.why]}${elsewhere}`;
+}
+
+/** `3 of Sales: placement.no-address`. */
+function waitingText({ waiting }: ConnectorView): string {
+  return waiting.map(({ group, code, sessions }) => `${sessions} of ${group}: ${code}`).join("\n");
 }
 
 export function resourceTable(resources: readonly ResourceSpec[], width: Width): string {

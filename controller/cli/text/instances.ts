@@ -1,6 +1,7 @@
 import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { InstancePoolView, InstanceView } from "../../core/views.ts";
+import { drainLines, drainText } from "./drain.ts";
 
 type Width = number | undefined;
 
@@ -9,10 +10,18 @@ export function instanceTable(instances: readonly InstanceView[], width: Width):
   if (instances.length === 0) {
     return "No instance has enrolled yet. Launch one with an OTP: connector-controller otp create --help";
   }
+  const carrying = instances
+    .filter(({ role }) => role !== null)
+    .map(({ name, role, connector }) =>
+      role === "carrier"
+        ? `${name}: carries the sessions of ${connector}`
+        : `${name}: stands by for ${connector}`,
+    );
   const judged = instances
-    .filter(({ judgement }) => judgement.is !== "serving")
-    .map((instance) => `${instance.name}: ${judgementText(instance)}`);
-  return [portalTable(instances, width), ...(judged.length === 0 ? [] : [judged.join("\n")])].join("\n\n");
+    .filter(({ judgement, draining }) => judgement.is !== "serving" || draining !== null)
+    .map((instance) => `${instance.name}: ${standingText(instance)}`);
+  const below = [...carrying, ...judged];
+  return [portalTable(instances, width), ...(below.length === 0 ? [] : [below.join("\n")])].join("\n\n");
 }
 
 function portalTable(instances: readonly InstanceView[], width: Width): string {
@@ -53,13 +62,16 @@ export function instanceText(instance: InstanceView, width: Width): string {
     ["Name", instance.name],
     ["Connector", instance.connector],
     ["Provider Instance Id", instance.providerInstanceId],
-    ["Status", instance.drain ? `${instance.status} (an administrator drains it)` : instance.status],
+    ["Status", instance.status],
+    ...(instance.draining === null ? [] : [["Draining", drainText(instance.draining)] as const]),
+    ...(instance.role === null ? [] : [["Role", roles[instance.role]] as [string, string]]),
     ["Management IP", instance.managementIp],
     ["Active Agents", String(instance.activeAgents)],
     ["Sessions", String(instance.sessions)],
     ["Judgement", judgementText(instance)],
     ["Version", instance.version ?? "-"],
     ["Up Since", timestamp(instance.upSinceMs ?? undefined)],
+    ["Process", instance.process ?? "-"],
     ["Link", instance.linkUpSinceMs === null ? "down" : `up since ${timestamp(instance.linkUpSinceMs)}`],
     ["Last Seen", timestamp(instance.lastSeenMs ?? undefined)],
     ["Enrolled", timestamp(instance.enrolledAtMs)],
@@ -74,13 +86,23 @@ export function instanceText(instance: InstanceView, width: Width): string {
   return parts.join("\n\n");
 }
 
+const roles = { carrier: "carries the sessions", standby: "stands by" } as const;
+
 const reasons = {
   administrator: "an administrator drains it",
+  restart: "it is its turn in a rolling restart",
   instance: "it drains",
+  failover: "the other instance carries now",
   goodbye: "it said goodbye",
   "link-lost": "its link is lost",
   devices: "its devices say that their path is dead",
 } as const satisfies Record<NonNullable<InstanceView["judgement"]["why"]>, string>;
+
+/** An instance that is gone is worse than one that drains, whatever else is true of it. */
+function standingText(instance: InstanceView): string {
+  const { judgement, draining } = instance;
+  return draining === null || judgement.is === "gone" ? judgementText(instance) : drainLines(draining);
+}
 
 /** `gone since …: its link is lost; 12 moved, 1 waits for an address`. */
 export function judgementText({ judgement, linkUpSinceMs }: InstanceView): string {

@@ -1,7 +1,9 @@
+import { failureEntry, isFailureCode } from "../../../protocol/failures.ts";
 import { table } from "../../../protocol/node/table.ts";
 import type { ConnectorView, InstanceView } from "../../core/views.ts";
 import { connectorTable } from "./connectors.ts";
 import { judgementText } from "./instances.ts";
+import { restartLines } from "./restarts.ts";
 
 interface Group {
   readonly connectors: readonly ConnectorView[];
@@ -26,6 +28,15 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
           ? `Launch one with an OTP: connector-controller otp create ${name}`
           : `connector-controller instance list --connector ${name}`,
     }));
+  const stopped = connectors.flatMap(({ name, restart }) =>
+    restart?.state === "stopped"
+      ? {
+          where: name,
+          what: `its rolling restart ${restartLines(restart).replace("\n", "; ")}`,
+          hint: `connector-controller connector restart ${name} --show`,
+        }
+      : [],
+  );
   // What an instance said before its link went down is no longer known to be true.
   const linked = instances.filter(({ status }) => status !== "Offline");
   const conditions = linked.flatMap(({ name, conditions }) =>
@@ -47,7 +58,15 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
           ? "Add prefixes to the other instances' pools, or add an instance"
           : "Look on the instance, and at the UDP port of its endpoint: connector check",
     }));
-  return [...idle, ...offline, ...judged, ...conditions];
+  // Where no instance is Active that is the cause, and is told.
+  const waiting = connectors.flatMap(({ name, activeInstances, waiting }) =>
+    (activeInstances === 0 ? [] : waiting).map(({ group, code, sessions }) => ({
+      where: name,
+      what: `${sessions} of group ${group} without a place: ${isFailureCode(code) ? failureEntry(code).summary : code} [${code}]`,
+      hint: `connector-controller session list --state waiting. ${isFailureCode(code) ? failureEntry(code).hint : ""}`.trim(),
+    })),
+  );
+  return [...idle, ...stopped, ...offline, ...judged, ...waiting, ...conditions];
 }
 
 export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {
