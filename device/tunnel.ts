@@ -5,14 +5,8 @@ import type { Logger } from "../protocol/node/log.ts";
 import type { WireguardBackend } from "../protocol/node/wireguard/port.ts";
 import { TunnelHost, type TunnelHostOptions } from "./adapters/tunnel.ts";
 import type { Attached } from "./core/attachment.ts";
-import {
-  type Counters,
-  Probe,
-  type ProbeEffect,
-  type ProbeInput,
-  probeDefaults,
-  type Verdict,
-} from "./core/probe.ts";
+import { type Counters, Probe, type ProbeEffect, type ProbeInput, type Verdict } from "./core/probe.ts";
+import { probeDefaults } from "./core/probe-settings.ts";
 import type { Echo, Question } from "./core/question.ts";
 import { DeviceTunnel, type TunnelEffect, type TunnelInput } from "./core/tunnel.ts";
 import { echoTarget, type InstanceEnd } from "./core/tunnel-plan.ts";

@@ -23,12 +23,16 @@ export interface Asked {
 /** An answer from further away may come too late for a short question. */
 const nearMs = 100;
 
+export function isFar(rttMs: number | undefined): boolean {
+  return rttMs !== undefined && rttMs > nearMs;
+}
+
 /** Users' packets in the time of a short question, beside three echoes with their headers (480 bytes, IPv6). */
 const sentOnBytes = 1_000;
 
 /** `isAwaited`: users have sent something, and nothing has come back. */
 export function questionFor({ rttMs, doubts }: Asked, isAwaited: boolean): Question {
-  return isAwaited && doubts === 0 && rttMs !== undefined && rttMs <= nearMs ? "short" : "long";
+  return isAwaited && doubts === 0 && rttMs !== undefined && !isFar(rttMs) ? "short" : "long";
 }
 
 /** What a question without an answer counts. */

@@ -1,5 +1,6 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { connectorName } from "../plan.ts";
 import { nft } from "../vpc/commands.ts";
 import type { Stage, Target } from "./stage.ts";
 import { type Expectation, unnoticedMs } from "./verdict.ts";
@@ -117,6 +118,18 @@ export const faults: readonly Fault[] = [
     async mend(_stage, { instance }) {
       instance.imds.spotNotice(undefined);
     },
+  },
+  {
+    name: "rolling",
+    about: "an administrator has all agents restarted, one instance after the other",
+    hits: "all",
+    expects: { moves: "some", withinMs: drained.withinMs },
+    async strike(stage) {
+      const params = { connector: connectorName };
+      await stage.lab.controller.admin.call("connector.restart", { params, body: {} });
+      await stage.restarted();
+    },
+    mend: nothing,
   },
   {
     name: "lost-from",

@@ -3,6 +3,7 @@ import { AgentClient } from "../../agent/cli/client.ts";
 import type { DeviceView, InstanceView } from "../../controller/core/views.ts";
 import type { LabInstance } from "../instance.ts";
 import type { Lab } from "../lab.ts";
+import { connectorName } from "../plan.ts";
 import type { Host } from "../vpc/host.ts";
 import { waitFor } from "../wait.ts";
 import type { Load } from "./load.ts";
@@ -86,6 +87,18 @@ export class Stage {
       return status.ok && status.value.link.state === state;
     };
     await this.#wait(`${name}'s link to be ${state}`, isSo, () => "");
+  }
+
+  /** When the rolling restart has gone through all instances. @throws Error with where it stands or stopped. */
+  async restarted(): Promise<void> {
+    let steps = "";
+    const isDone = async () => {
+      const asked = { params: { connector: connectorName } };
+      const restart = await this.lab.controller.admin.call("connector.restart.show", asked);
+      steps = restart.steps.map(({ instance, state, why }) => `${instance} ${state} ${why ?? ""}`).join(", ");
+      return restart.state === "done";
+    };
+    await this.#wait("the rolling restart", isDone, () => steps);
   }
 
   async pause(ms: number): Promise<void> {

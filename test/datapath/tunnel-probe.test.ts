@@ -84,6 +84,18 @@ describe("a path that dies", () => {
     expect(path.verdicts).toEqual(["alive", "dead", "alive", "dead"]);
   });
 
+  test("whose first answer waited for a handshake is found dead as soon as others", () => {
+    const path = new ProbedPath();
+    Object.assign(path.like, { trafficEveryMs: 20, rttMs: 350 });
+    path.run(360);
+    path.like.rttMs = 20;
+    path.run(5_000);
+    expect(path.questions).toBe(2);
+    path.like.isDead = true;
+    path.run(1_150);
+    expect(path.verdicts).toEqual(["alive", "dead"]);
+  });
+
   test("while only echoes are filtered, traffic that comes back is life", () => {
     const path = new ProbedPath();
     Object.assign(path.like, { trafficEveryMs: 600, isMute: true });
@@ -164,6 +176,23 @@ test("an echo that could not be sent says nothing about the path", () => {
   path.run(60_000);
   expect(path.verdicts).toEqual(["alive"]);
   expect(path.questions).toBeLessThan(70);
+});
+
+test("a host that cannot ask finds its path dead when nothing comes back for as long as WireGuard would wait", () => {
+  const path = new ProbedPath();
+  path.like.trafficEveryMs = 500;
+  path.run(5_000);
+  path.like.isUnable = true;
+  path.run(120_000);
+  expect(path.verdicts, "traffic comes back").toEqual(["alive"]);
+  path.like.isDead = true;
+  path.run(25_000);
+  expect(path.verdicts).toEqual(["alive"]);
+  path.run(10_000);
+  expect(path.verdicts).toEqual(["alive", "dead"]);
+  path.like.isDead = false;
+  path.run(2_000);
+  expect(path.verdicts).toEqual(["alive", "dead", "alive"]);
 });
 
 test("a question that comes back at once is not repeated at once", () => {

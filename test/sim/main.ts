@@ -4,6 +4,8 @@
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { Finding } from "./finding.ts";
+import { checkGrowth } from "./growth.ts";
 import { run } from "./run.ts";
 import { scenarioOf } from "./scenario.ts";
 import { shapeOf } from "./shape.ts";
@@ -21,6 +23,9 @@ const { values } = parseArgs({
   },
 });
 
+/** It takes as long as twenty others. */
+const growthEvery = 200;
+
 const first = Number(values.seed);
 const count = values.trace ? 1 : Number(values.count ?? Number.POSITIVE_INFINITY);
 const endMs = performance.now() + Number(values.minutes) * 60_000;
@@ -30,6 +35,7 @@ let seed = first;
 let steps = 0;
 let simulatedMs = 0;
 for (; seed < first + count && performance.now() < endMs; seed++) {
+  if (seed % growthEvery === 0) grow(seed);
   const scenario = scenarioOf(shapeOf(seed));
   const outcome = run(scenario, values.trace);
   steps += outcome.steps;
@@ -53,3 +59,14 @@ console.log(
   `${ran} seeds in ${(tookMs / 1000).toFixed(1)} s: ${Math.round((ran / tookMs) * 60_000)} seeds a minute on one of ${availableParallelism()} processors, ` +
     `${Math.round(steps / ran)} events and ${Math.round(simulatedMs / ran / 1000)} s simulated per seed`,
 );
+
+/** Invariant 14 at length. There are no events to leave out: what has grown says where to look. */
+function grow(seed: number): void {
+  try {
+    checkGrowth(seed);
+  } catch (error) {
+    if (!(error instanceof Finding)) throw error;
+    process.exitCode = 1;
+    console.log(error.message);
+  }
+}
