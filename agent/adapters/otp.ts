@@ -2,6 +2,7 @@ import { accessSync, constants, rmSync, statSync } from "node:fs";
 import { readFileIfThere } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import { Secret } from "../../protocol/secret.ts";
+import type { OtpSeen } from "../core/enrolment-states.ts";
 
 /** The one-time password where cloud-init or systemd left it. */
 export class OtpFile {
@@ -13,14 +14,17 @@ export class OtpFile {
     this.#log = log;
   }
 
-  /** Changes when the file does, and tells nothing of its content; undefined when there is none to be read, or it is empty. */
-  mark(): string | undefined {
+  /** The mark tells nothing of the file's content. An empty file is none. */
+  look(): OtpSeen {
     try {
+      const file = statSync(this.#path);
+      if (!file.isFile()) return { is: "unreadable", error: "not a file" };
+      if (file.size === 0) return { is: "none" };
       accessSync(this.#path, constants.R_OK);
-      const { ino, size, mtimeMs } = statSync(this.#path);
-      return size === 0 ? undefined : `${ino} ${size} ${mtimeMs}`;
-    } catch {
-      return undefined;
+      return { is: "there", mark: `${file.ino} ${file.size} ${file.mtimeMs}` };
+    } catch (error) {
+      const { code = "unknown" } = error as NodeJS.ErrnoException;
+      return code === "ENOENT" || code === "ENOTDIR" ? { is: "none" } : { is: "unreadable", error: code };
     }
   }
 
@@ -39,7 +43,7 @@ export class OtpFile {
 
   /** It is spent: takes it away where that is possible, and says where a copy remains. */
   remove(): void {
-    if (this.mark() === undefined) return;
+    if (this.look().is !== "there") return;
     try {
       rmSync(this.#path);
       this.#log.info({ path: this.#path, remains }, "the spent OTP was removed");
