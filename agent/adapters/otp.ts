@@ -1,4 +1,4 @@
-import { accessSync, constants, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { readFileIfThere } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import { Secret } from "../../protocol/secret.ts";
@@ -20,7 +20,7 @@ export class OtpFile {
       const file = statSync(this.#path);
       if (!file.isFile()) return { is: "unreadable", error: "not a file" };
       if (file.size === 0) return { is: "none" };
-      accessSync(this.#path, constants.R_OK);
+      closeSync(openSync(this.#path, "r"));
       return { is: "there", mark: `${file.ino} ${file.size} ${file.mtimeMs}` };
     } catch (error) {
       const { code = "unknown" } = error as NodeJS.ErrnoException;
