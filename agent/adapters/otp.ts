@@ -1,16 +1,28 @@
-import { closeSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { readFileIfThere } from "../../protocol/node/files.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import { Secret } from "../../protocol/secret.ts";
 import type { OtpSeen } from "../core/enrolment-states.ts";
 
+export interface OtpOptions {
+  readonly path: string;
+  /** The folder of systemd's credentials: copies, which only root can take away where they are from. */
+  readonly credentials: string | undefined;
+  /** The file that asks for that, of connector-otp.path. */
+  readonly spentFile: string;
+  readonly log: Logger;
+}
+
 /** The one-time password where cloud-init or systemd left it. */
 export class OtpFile {
   readonly #path: string;
+  readonly #spentFile: string | undefined;
   readonly #log: Logger;
 
-  constructor(path: string, log: Logger) {
+  constructor({ path, credentials, spentFile, log }: OtpOptions) {
     this.#path = path;
+    this.#spentFile = dirname(path) === credentials ? spentFile : undefined;
     this.#log = log;
   }
 
@@ -45,6 +57,11 @@ export class OtpFile {
   remove(): void {
     if (this.look().is !== "there") return;
     try {
+      if (this.#spentFile !== undefined) {
+        writeFileSync(this.#spentFile, "");
+        this.#log.info({ path: this.#path, remains }, "the OTP is spent; systemd is asked to remove it");
+        return;
+      }
       rmSync(this.#path);
       this.#log.info({ path: this.#path, remains }, "the spent OTP was removed");
     } catch (error) {

@@ -37,6 +37,13 @@ export class Enrolment {
   #reading: InstanceReading | undefined;
   #read: { readonly effectId: number | undefined; readonly attempt: number; readonly dueAtMs: number };
   #facts: InterfaceFacts | undefined;
+  #compared:
+    | {
+        readonly facts: InterfaceFacts;
+        readonly local: readonly string[] | undefined;
+        readonly failures: readonly Failure[];
+      }
+    | undefined;
   #otp: { readonly effectId: number | undefined; readonly dueAtMs: number; readonly seen: OtpSeen };
   /** The controller refused the enrolled identity. */
   #isRejected = false;
@@ -212,10 +219,15 @@ export class Enrolment {
     return record !== undefined && (record.enrolment === undefined || this.#isRejected);
   }
 
-  #mismatches(): Failure[] {
-    if (this.#facts === undefined) return [];
+  /** Compared once for each reading: it is asked for at every turn. */
+  #mismatches(): readonly Failure[] {
+    const facts = this.#facts;
+    if (facts === undefined) return [];
     const local = this.#reading?.is === "known" ? this.#reading.local : undefined;
-    return compareWithInstance(this.#parameters, this.#facts, local);
+    if (this.#compared?.facts !== facts || this.#compared.local !== local) {
+      this.#compared = { facts, local, failures: compareWithInstance(this.#parameters, facts, local) };
+    }
+    return this.#compared.failures;
   }
 
   #readInstance(now: Instant): EnrolmentEffect[] {
