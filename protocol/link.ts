@@ -236,10 +236,15 @@ export class Link implements Core<LinkInput, LinkEffect> {
       const retryAtMs = retry === "onChange" ? now.monotonicMs + this.#settings.recheckAfterMs : undefined;
       this.#state = { kind: "stopped", why, retryAtMs };
     } else {
-      const waitMs = retryAfterMs ?? this.#backoffMs(attempt);
+      const waitMs = retryAfterMs === undefined ? this.#backoffMs(attempt) : this.#spreadMs(retryAfterMs);
       this.#state = { kind: "waiting", attempt: attempt + 1, retryAtMs: now.monotonicMs + waitMs, why };
     }
     return effects;
+  }
+
+  /** Who was asked to wait is many: all who were turned away with it, in the same moment. */
+  #spreadMs(retryAfterMs: number): number {
+    return retryAfterMs * (1 + this.#settings.random() / 2);
   }
 
   #backoffMs(attempt: number): number {

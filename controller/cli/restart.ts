@@ -5,7 +5,7 @@ import type { RestartStepView, RestartView } from "../core/restart-views.ts";
 import { type AskOptions, refuse, show, withClient } from "./ask.ts";
 import type { ControllerClient } from "./client.ts";
 import { poll } from "./poll.ts";
-import { nextOf, progressLine, restartLine, restartText } from "./text/restarts.ts";
+import { nextOf, progressLine, restartLines, restartText } from "./text/restarts.ts";
 
 interface Options extends AskOptions {
   readonly name: string;
@@ -65,6 +65,6 @@ async function follow(world: World, options: Options, client: ControllerClient):
   });
   if (!ended.ok) return refuse(world, options, ended.failure);
   const view = ended.value;
-  if (options.output === "text") world.print(`${restartLine(view)}\n→ ${nextOf(view)}\n`);
+  if (options.output === "text") world.print(`${restartLines(view)}\n→ ${nextOf(view)}\n`);
   return view.state === "done" ? exitCodes.fine : exitCodes.failed;
 }

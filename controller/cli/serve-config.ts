@@ -5,7 +5,13 @@ import { z } from "zod";
 import type { LogLevel } from "../../protocol/node/log.ts";
 import type { Problem } from "../api/problem.ts";
 import { problemsOf } from "../api/validation.ts";
-import { type CoreSettings, coreDefaults, failoverBounds, heartbeatBoundsMs } from "../core/settings.ts";
+import {
+  type CoreSettings,
+  contradictions,
+  coreDefaults,
+  failoverBounds,
+  heartbeatBoundsMs,
+} from "../core/settings.ts";
 import { stateDirProblem } from "./state-dir.ts";
 
 const path = z.string().min(1).max(4096);
@@ -89,13 +95,14 @@ export function readServeConfig({ config, ...flags }: ServeFlags): ConfigOutcome
     });
   }
   checkFolder(awsCertificates, problems);
-  if (problems.length > 0) return { ok: false, problems };
   const { agentHeartbeatMs: agent, deviceHeartbeatMs: device, settleMs } = parsed.data;
   const { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs } = parsed.data;
   const { drainDeadlineMs, restartDrainMs, restartReturnMs } = parsed.data;
   const failover = { linkGraceMs, returnGraceMs, witnessesMin, pathGraceMs, holdDownMs };
   const drains = { drainDeadlineMs, restartDrainMs, restartReturnMs };
   const settings = { heartbeatMs: { agent, device }, settleMs, ...failover, ...drains };
+  problems.push(...contradictions({ ...coreDefaults, ...settings }));
+  if (problems.length > 0) return { ok: false, problems };
   return { ok: true, value: { host, port, stateDir, tls, awsCertificates, logLevel, settings } };
 }
 

@@ -131,6 +131,20 @@ export function fateOfPlaced(verdict: Verdict): Fate {
   return verdict.is === "serving" ? "stay" : "move";
 }
 
+/** Whether sessions may be placed there. `doubted`: devices say that it serves nobody, and it may be wrong by now. */
+export type Trust = "open" | "doubted" | "closed";
+
+export function trustIn(verdict: Verdict): Trust {
+  switch (verdict.is) {
+    case "serving":
+      return "open";
+    case "leaving":
+      return "closed";
+    case "gone":
+      return verdict.why === "devices" ? "doubted" : "closed";
+  }
+}
+
 export function reasonOf(verdict: Verdict): MoveReason {
   switch (verdict.is) {
     case "serving":

@@ -1,5 +1,6 @@
 import type { FailureCode } from "../../protocol/failures.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Trust } from "./judgement.ts";
 import { type Model, servesPool } from "./model.ts";
 import type { InstanceRow } from "./rows.ts";
 import type { Room } from "./seekers.ts";
@@ -20,10 +21,13 @@ export interface Seeker {
   readonly left?: string | undefined;
   /** The instance did not serve it just now. */
   readonly isRefusedBy?: (instance: string) => boolean;
+  /** It has no place at all: one that is doubted is better than none. */
+  readonly hasNone?: boolean | undefined;
 }
 
 interface Candidate {
   readonly id: string;
+  readonly isDoubted: boolean;
   /** Sessions placed on it, with those of this pass. */
   load: number;
   readonly shares: Map<string, Share>;
@@ -56,15 +60,15 @@ export class Placement {
   readonly #model: Model;
   readonly #fleet: Fleet;
   readonly #groups = new Map<string, Group>();
-  readonly #isOpen: (instance: string) => boolean;
+  readonly #trustIn: (instance: string) => Trust;
   #turn: number;
 
-  /** `turn` rotates: among equals, the next one is taken. `isOpen`: nothing speaks against an instance. */
-  constructor(model: Model, fleet: Fleet, turn: number, isOpen: (instance: string) => boolean = () => true) {
+  /** `turn` rotates: among equals, the next one is taken. `trustIn`: what speaks against an instance. */
+  constructor(model: Model, fleet: Fleet, turn: number, trustIn: (instance: string) => Trust = () => "open") {
     this.#model = model;
     this.#fleet = fleet;
     this.#turn = turn;
-    this.#isOpen = isOpen;
+    this.#trustIn = trustIn;
   }
 
   /** A place for a session, which is taken by this call; or why there is none. */
@@ -74,7 +78,10 @@ export class Placement {
     const { pool } = service.pool;
     const ofPool = this.#sharesOf(service.connector, pool, seeker.off);
     if (ofPool.length === 0) return "placement.no-instance";
-    const chosen = this.#choose(ofPool, seeker) ?? this.#choose(ofPool, { ...seeker, home: seeker.left });
+    const chosen =
+      this.#choose(ofPool, seeker, false) ??
+      this.#choose(ofPool, { ...seeker, home: seeker.left }, false) ??
+      (seeker.hasNone ? this.#choose(ofPool, seeker, true) : undefined);
     if (chosen === undefined) return "placement.no-address";
     chosen.of.load += 1;
     chosen.free -= 1;
@@ -128,7 +135,7 @@ export class Placement {
     const service = this.#model.serviceOf.get(group);
     if (service === undefined) return 0;
     const shares = this.#group(service.connector).shares.get(service.pool.pool) ?? [];
-    return shares.filter(({ free }) => free > 0).length;
+    return shares.filter(({ of, free }) => free > 0 && !of.isDoubted).length;
   }
 
   #sharesOf(connector: string, pool: string, off: string | undefined): readonly Share[] {
@@ -138,11 +145,15 @@ export class Placement {
     return isOnlyOne ? all.filter(({ of }) => of.id === carrier) : all;
   }
 
-  #choose(shares: readonly Share[], { off, home, isRefusedBy }: Seeker): Share | undefined {
+  #choose(
+    shares: readonly Share[],
+    { off, home, isRefusedBy }: Seeker,
+    isDoubted: boolean,
+  ): Share | undefined {
     let best: Share | undefined;
     for (let i = 0; i < shares.length; i++) {
       const share = shares[(i + this.#turn) % shares.length];
-      if (share === undefined || share.of.id === off) continue;
+      if (share === undefined || share.of.id === off || share.of.isDoubted !== isDoubted) continue;
       const { id, load } = share.of;
       const isHome = id === home;
       if (share.free <= 0 && !isHome) continue;
@@ -184,9 +195,15 @@ export class Placement {
   #candidate(row: InstanceRow): Candidate | undefined {
     const facts = this.#fleet.instance(row.id);
     const isActive = facts?.link !== undefined && facts.report?.status === "Active";
-    if (!isActive || row.drainSinceMs !== null || !this.#isOpen(row.id)) return undefined;
+    const trust = this.#trustIn(row.id);
+    if (!isActive || row.drainSinceMs !== null || trust === "closed") return undefined;
     const shares = new Map<string, Share>();
-    const candidate = { id: row.id, load: this.#model.sessionsOn(row.id).size, shares };
+    const candidate = {
+      id: row.id,
+      isDoubted: trust === "doubted",
+      load: this.#model.sessionsOn(row.id).size,
+      shares,
+    };
     for (const [pool, counts] of facts.pools) {
       if (!servesPool(row, pool)) continue;
       shares.set(pool, { of: candidate, free: counts.free - this.#model.inFlight(row.id, pool) });

@@ -4,6 +4,7 @@ import { type Believed, believe, type ForeignGrant } from "./believed.ts";
 import type { Fleet } from "./fleet.ts";
 import { Handovers } from "./handovers.ts";
 import type { Judge } from "./judge.ts";
+import { trustIn } from "./judgement.ts";
 import type { Model } from "./model.ts";
 import { auditOfMoves, type Move, moveOf, remembering } from "./moves.ts";
 import { Outcomes } from "./outcomes.ts";
@@ -189,8 +190,7 @@ export class Placer {
   }
 
   #placement(): Placement {
-    const isOpen = (instance: string) => this.#judge.verdictOf(instance).is === "serving";
-    return new Placement(this.#model, this.#fleet, this.#turn, isOpen);
+    return new Placement(this.#model, this.#fleet, this.#turn, (id) => trustIn(this.#judge.verdictOf(id)));
   }
 
   #next(
@@ -211,6 +211,7 @@ export class Placer {
       group,
       left: here?.leaving?.instance,
       off: session?.place.is === "waiting" || fate === "stay" ? undefined : session?.place.instance,
+      hasNone: session === undefined || session.place.is === "waiting",
       isRefusedBy: (instance) =>
         session !== undefined && this.#refusals.isExcluded(session.id, instance, now.monotonicMs),
     };
@@ -221,7 +222,7 @@ export class Placer {
       newId: this.#newId,
       device: id,
       take: () => placement.take(seeker),
-      takeHome: () => placement.take({ group, home: this.#homeOf(id, group) }),
+      takeHome: () => placement.take({ ...seeker, home: this.#homeOf(id, group) }),
       leave: (instance, inFlight) => placement.leave(instance, inFlight),
     });
     this.#note(device, next, now);

@@ -76,6 +76,40 @@ export const failoverBounds = {
   restartReturnMs: { min: 1_000, max: 3_600_000 },
 } as const satisfies Partial<Record<keyof CoreSettings, { min: number; max: number }>>;
 
+type Times = Pick<
+  CoreSettings,
+  "heartbeatMs" | "silentHeartbeats" | "linkGraceMs" | "returnGraceMs" | "pathGraceMs" | "holdDownMs"
+>;
+
+/** What is within its bounds and makes no sense beside the rest. */
+export function contradictions(times: Times): readonly { field: string; problem: string; fix: string }[] {
+  const { linkGraceMs, returnGraceMs, pathGraceMs, holdDownMs } = times;
+  const silenceMs = times.heartbeatMs.agent * times.silentHeartbeats;
+  const found = [];
+  if (returnGraceMs < linkGraceMs) {
+    found.push({
+      field: "returnGraceMs",
+      problem: `is less than linkGraceMs, ${linkGraceMs}: clients come back more slowly when it was the controller that was away`,
+      fix: `Give ${linkGraceMs} or more.`,
+    });
+  }
+  if (returnGraceMs < silenceMs) {
+    found.push({
+      field: "returnGraceMs",
+      problem: `is less than ${silenceMs}, in which an agent notices that the controller was away`,
+      fix: `Give ${silenceMs} or more, or a shorter agentHeartbeatMs.`,
+    });
+  }
+  if (holdDownMs < pathGraceMs) {
+    found.push({
+      field: "holdDownMs",
+      problem: `is less than pathGraceMs, ${pathGraceMs}: a condemned instance would get sessions again before one device alone could leave it`,
+      fix: `Give ${pathGraceMs} or more.`,
+    });
+  }
+  return found;
+}
+
 /** The defaults with what was chosen otherwise. Fails with `admin.invalid` naming the field. */
 export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings> {
   const settings = { ...coreDefaults, ...chosen };
@@ -101,6 +135,8 @@ export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings
       problem: `${silentHeartbeats} is not 2 to 10: one late ping is no silence`,
     });
   }
+  const [first] = contradictions(settings);
+  if (first !== undefined) return failed("admin.invalid", { field: first.field, problem: first.problem });
   return success(settings);
 }
 

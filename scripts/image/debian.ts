@@ -43,14 +43,20 @@ export interface Mirrors {
 
 /** Where the machine that builds has its own Debian from. @throws Error when it has none. */
 export function mirrorsOfThisMachine(): Mirrors {
-  const format = "$(REPO_URI) $(LABEL)";
-  const targets = execFileSync("apt-get", ["indextargets", "--format", format, "Created-By: Packages"], {
-    encoding: "utf8",
-  });
-  const mirrors = mirrorsIn(targets);
-  if (mirrors === undefined)
+  const known = mirrorsIn(indexTargets());
+  if (known !== undefined) return known;
+  // What a mirror is called is in its lists, which a fresh machine has not fetched yet.
+  execFileSync("apt-get", ["update", "-qq"], { stdio: ["ignore", "ignore", "inherit"] });
+  const fetched = mirrorsIn(indexTargets());
+  if (fetched === undefined)
     throw new Error("apt-get indextargets shows no Debian mirror: say --mirror and --security-mirror");
-  return mirrors;
+  return fetched;
+}
+
+function indexTargets(): string {
+  const format = "$(REPO_URI) $(LABEL)";
+  const options = ["--format", format, "Created-By: Packages"];
+  return execFileSync("apt-get", ["indextargets", ...options], { encoding: "utf8" });
 }
 
 /** Pure: lines of URI and label. */

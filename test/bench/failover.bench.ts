@@ -79,7 +79,7 @@ function placing(each: number): Decided {
   const loads = new Map([...model.instances.keys()].map((id) => [id, model.sessionsOn(id).size]));
   loads.delete(lost);
   const ms = timed(() => {
-    const placement = new Placement(model, fleet, 0, (id) => id !== lost);
+    const placement = new Placement(model, fleet, 0, (id) => (id === lost ? "closed" : "open"));
     for (let i = 0; i < each; i++) {
       const place = placement.take({ group: "staff" });
       if (typeof place !== "string") loads.set(place.instance, (loads.get(place.instance) ?? 0) + 1);

@@ -13,7 +13,7 @@ const firstLink = 2 ** 40;
 /** Says that a signature is for this transport to vouch for: 86 characters, as any is. */
 const vouched = "L".repeat(86);
 /** What sockets hand over in one turn of the event loop, about: frames, and connections from the kernel's queue. */
-const perTurn = { messages: 512, connections: 64 } as const;
+const perTurn = { messages: 512, connections: 128 } as const;
 
 interface Held {
   readonly session: string;
@@ -44,7 +44,7 @@ export class LocalDevices {
   readonly #retries = new Timers(10);
   #timer: NodeJS.Timeout | undefined;
   #outbox: ControllerInput[] = [];
-  #dialled: LocalDevice[] = [];
+  readonly #dialled = new Set<LocalDevice>();
   #isPumping = false;
   /** Open links by when they ping next: the period is the same for all, so they stay in order. */
   #pings: { device: LocalDevice; atMs: number }[] = [];
@@ -176,7 +176,7 @@ export class LocalDevices {
   #perform(device: LocalDevice, effect: LinkEffect): void {
     switch (effect.do) {
       case "dial":
-        this.#dialled.push(device);
+        this.#dialled.add(device);
         this.#run();
         return;
       case "prove":
@@ -191,7 +191,7 @@ export class LocalDevices {
         this.#say(device, [["device", wish], ...wordsOf(device.held)], []);
         return;
       case "hangUp":
-        this.#dialled = this.#dialled.filter((other) => other !== device);
+        this.#dialled.delete(device);
         this.#ofLink.delete(device.link);
         this.#queue({ kind: "disconnected", link: device.link });
         return;
@@ -228,13 +228,17 @@ export class LocalDevices {
 
   #pump(): void {
     this.#isPumping = false;
+    let accepted = 0;
     for (const input of this.#outbox.splice(0, perTurn.messages)) this.#post(input);
-    for (const device of this.#dialled.splice(0, perTurn.connections)) {
+    for (const device of this.#dialled) {
+      if (accepted === perTurn.connections) break;
+      accepted += 1;
+      this.#dialled.delete(device);
       device.link = ++this.#links;
       this.#ofLink.set(device.link, device);
       this.#post({ kind: "connected", link: device.link, address: `10.0.${device.number >> 8}.1` });
     }
-    if (this.#outbox.length + this.#dialled.length > 0) this.#run();
+    if (this.#outbox.length + this.#dialled.size > 0) this.#run();
   }
 
   #ping(): void {

@@ -5,8 +5,15 @@ import { HandshakeRate } from "../../controller/adapters/handshake-rate.ts";
 import { Pipeline } from "../../controller/core/pipeline.ts";
 import type { Plan } from "../../controller/core/rows.ts";
 import { put } from "../../controller/core/rows.ts";
-import { failoverBounds, settingsFrom } from "../../controller/core/settings.ts";
+import {
+  type CoreSettings,
+  coreDefaults,
+  failoverBounds,
+  settingsFrom,
+} from "../../controller/core/settings.ts";
+import type { Failure } from "../../protocol/failures.ts";
 import { success } from "../../protocol/failures.ts";
+import { linkDefaults } from "../../protocol/link.ts";
 import { FakeDevice } from "./fakes.ts";
 import { Harness } from "./harness.ts";
 import { activeInstance, Ec2, join, key, withConnector } from "./peers.ts";
@@ -123,18 +130,58 @@ describe("the setting silentHeartbeats", () => {
   });
 
   test.each([2, 3, 10])("can be %s", (silentHeartbeats) => {
-    expect(settingsFrom({ silentHeartbeats })).toMatchObject({ ok: true, value: { silentHeartbeats } });
+    const chosen = { silentHeartbeats, returnGraceMs: 60_000 };
+    expect(settingsFrom(chosen)).toMatchObject({ ok: true, value: { silentHeartbeats } });
   });
 });
 
 describe("what decides when sessions are moved", () => {
   test.each(Object.entries(failoverBounds))("%s has bounds", (field, { min, max }) => {
-    for (const good of [min, max]) expect(settingsFrom({ [field]: good })).toMatchObject({ ok: true });
+    // Beside others that do not contradict it.
+    const heartbeatMs = { agent: 100, device: 100 };
+    const low = { heartbeatMs, linkGraceMs: 500, pathGraceMs: 200 };
+    const high = { heartbeatMs, returnGraceMs: 600_000, holdDownMs: 600_000 };
+    expect(settingsFrom({ ...low, [field]: min })).toMatchObject({ ok: true });
+    expect(settingsFrom({ ...high, [field]: max })).toMatchObject({ ok: true });
     for (const bad of [min - 1, max + 1, min + 0.5, Number.NaN]) {
       expect(settingsFrom({ [field]: bad })).toMatchObject({
         failure: { code: "admin.invalid", facts: { field } },
       });
     }
+  });
+});
+
+describe("settings that make no sense beside each other are refused", () => {
+  test.each<[string, Partial<CoreSettings>, string, string]>([
+    [
+      "a return faster than a restart",
+      { linkGraceMs: 40_000 },
+      "returnGraceMs",
+      "less than linkGraceMs, 40000",
+    ],
+    [
+      "a return before an agent knows that it was away",
+      { heartbeatMs: { agent: 20_000, device: 20_000 } },
+      "returnGraceMs",
+      "less than 60000",
+    ],
+    [
+      "a hold-down shorter than one device waits",
+      { pathGraceMs: 10_000, holdDownMs: 5_000 },
+      "holdDownMs",
+      "less than pathGraceMs, 10000",
+    ],
+  ])("%s", (_, chosen, field, problem) => {
+    const { ok, failure } = settingsFrom(chosen) as { ok: false; failure: Failure };
+    expect(ok).toBe(false);
+    expect(failure.facts.field).toBe(field);
+    expect(failure.facts.problem).toContain(problem);
+  });
+
+  test("and what lies on the edge is not", () => {
+    expect(settingsFrom({ linkGraceMs: 35_000 })).toMatchObject({ ok: true });
+    expect(settingsFrom({ pathGraceMs: 5_000, holdDownMs: 5_000 })).toMatchObject({ ok: true });
+    expect(coreDefaults.returnGraceMs).toBeGreaterThanOrEqual(linkDefaults.backoffMaxMs);
   });
 });
 

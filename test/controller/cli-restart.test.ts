@@ -74,7 +74,7 @@ aws-us-vir-con-00003  untouched
       ...{ comingOver: 3, comingOverUntilMs: atMs + 30_000, withoutPlace: 2 },
     };
     expect(drainText(drain)).toBe(`because of admin, cli, since 2026-01-02 03:04:05Z
-12 sessions left: 3 coming over, 2 without another place; 30 moved
+12 left: 3 coming over, 2 without another place; 30 moved
 who is coming over has until 2026-01-02 03:04:35Z
 to be done by 2026-01-02 03:09:05Z`);
   });
@@ -152,7 +152,8 @@ describe("connector restart", () => {
 2026-01-02 03:04:05Z  aws-us-vir-con-00002  draining, 4 left, 1 no place
 2026-01-02 03:04:05Z  aws-us-vir-con-00002  restarted
 2026-01-02 03:04:05Z  aws-us-vir-con-00003  restarted
-done; 3 of 3 restarted
+done
+3 of 3 restarted
 → Nothing to do.
 `);
   });
@@ -161,7 +162,7 @@ done; 3 of 3 restarted
     const { code, out } = await run([running, stopped], [...base, "--show", "--wait"]);
     expect(code).toBe(1);
     expect(out).toContain(
-      "\nstopped at aws-us-vir-con-00002: no room for its sessions; 1 of 3 restarted\n→ Add",
+      "\nstopped at aws-us-vir-con-00002: no room for its sessions\n1 of 3 restarted\n→ Add",
     );
   });
 

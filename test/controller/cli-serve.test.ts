@@ -109,6 +109,16 @@ test("everything that is wrong is told at once", async () => {
   expect(problems({ listen: "127.0.0.1:0", awsCertificates: files.aws, stateDir: "/proc/x" })).toEqual([
     "stateDir cannot be written (ENOENT)",
   ]);
+  const senseless = files.file("senseless.yaml", "linkGraceMs: 50000\nholdDownMs: 1000\npathGraceMs: 2000\n");
+  const here = {
+    listen: "127.0.0.1:0",
+    awsCertificates: files.aws,
+    stateDir: join(files.folder.path, "state"),
+  };
+  expect(problems({ ...here, config: senseless }).map((text) => text.split(":")[0])).toEqual([
+    "returnGraceMs is less than linkGraceMs, 50000",
+    "holdDownMs is less than pathGraceMs, 2000",
+  ]);
 });
 
 test.each<[string, (files: Awaited<ReturnType<typeof prepare>>) => ServeFlags, string[]]>([

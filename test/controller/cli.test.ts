@@ -466,7 +466,7 @@ test("drain and resume", async () => {
   expect(await fine("instance", "drain", first)).toMatch(text);
   expect(await fine("instance", "show", first)).toMatch(/^Draining +because of admin, since /m);
   expect(await fine("instance", "list")).toMatch(
-    /^aws-us-east-1-con-00001: draining since .*Z \(admin\); nobody is left; 0 moved$/m,
+    /^aws-us-east-1-con-00001: draining since .*Z \(admin\)\n {2}nobody is left; 0 moved$/m,
   );
   expect(await fine("instance", "drain", first, "--wait")).toMatch(
     /^.*Z {2}nobody is left\n\S+ takes no new/,

@@ -155,6 +155,24 @@ describe("devices that say dead", () => {
     expect(h.views.device(next.id)?.session?.instance).toBe(first.name);
   });
 
+  test("condemn every instance: nobody is moved, and who comes is let try rather than turned away", () => {
+    const { h, all, users } = group(2, 8);
+    const before = placesOf(h, users);
+    for (const user of users) says(user, "dead");
+    expect(h.views.instances().map(({ judgement }) => judgement.is)).toEqual(["gone", "gone"]);
+    const late = attachedDevice(h, "late");
+    expect(h.views.device(late.id)?.session).toMatchObject({ state: "attached", epoch: 1 });
+    const moved = placesOf(h, users).filter((place, i) => place !== before[i]);
+    expect(moved.length, "those of the second had nowhere to go").toBeLessThanOrEqual(4);
+    for (const user of users) takes(user, "alive");
+    takes(late, "alive");
+    const { commits } = h.store;
+    h.pass(60_000);
+    expect(h.store.commits, "nothing goes to and fro").toBe(commits);
+    expect(h.views.instances().map(({ judgement }) => judgement.is)).toEqual(["serving", "serving"]);
+    expect(on(h, two(all)[0], [...users, late]).length).toBeGreaterThan(0);
+  });
+
   test("hold an instance down for twice as long the second time", () => {
     const { h, all, users } = group(2, 4);
     const [first] = two(all);

@@ -21,6 +21,9 @@ export class RollingInstance {
   process = newProcess();
   /** Ends of its process, each because of a restart. */
   ended = 0;
+  /** By which restarts, and with how many sessions that it still had. */
+  readonly endedBy: string[] = [];
+  readonly endedWith: number[] = [];
   /** Its service manager starts it again. */
   returns = true;
   /** It knows of rolling restarts. */
@@ -47,6 +50,8 @@ export class RollingInstance {
     if (!this.isLinked) return false;
     const mine = this.isAble && this.told?.process === this.process ? this.told : undefined;
     if (mine?.go) {
+      this.endedBy.push(mine.id);
+      this.endedWith.push(this.agent.sessions);
       this.die();
       this.ended += 1;
       return true;
@@ -54,6 +59,15 @@ export class RollingInstance {
     const before = JSON.stringify(this.agent.observed.get("instance"));
     this.report();
     return before !== JSON.stringify(this.agent.observed.get("instance"));
+  }
+
+  /** Addresses have rested, and are free again. */
+  rested(total = 16): void {
+    const leased = this.agent.sessions;
+    const free = total - leased;
+    this.agent.offer({ Pool1: free });
+    const counts = { total, leased, cooling: 0, quarantined: 0, free };
+    if (this.isLinked) this.agent.report({ "pool/Pool1": counts });
   }
 
   /** The process ends; its kernel goes on. */

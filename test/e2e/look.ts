@@ -13,7 +13,7 @@ import { until } from "../support/until.ts";
  * No device has a tunnel here, so none can say that its path works while an agent is away, and a busy machine takes its time
  * to start one again.
  */
-export const patient = { linkGraceMs: 60_000 } as const;
+export const patient = { linkGraceMs: 60_000, returnGraceMs: 60_000 } as const;
 
 /** What the agent's socket says; undefined while it does not answer. */
 export async function look<What extends Read>(

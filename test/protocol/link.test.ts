@@ -264,14 +264,18 @@ describe("waiting", () => {
     expect(waitAfter(linkDefaults.stableAfterMs)).toBe(250);
   });
 
-  test("what the controller asked for wins, in a refusal and in Retry-After", () => {
+  test("what the controller asked for wins, in a refusal and in Retry-After, spread over half of it more", () => {
     const refusal = reach.proving();
     refusal.receive({ type: "refused", code: "link.throttled", text: "", retryAfterMs: 77_000 });
     refusal.close(4000);
-    expect(refusal.link.state).toMatchObject({ kind: "waiting", why: "link.throttled", retryAtMs: 77_000 });
+    expect(refusal.link.state).toMatchObject({ kind: "waiting", why: "link.throttled", retryAtMs: 115_500 });
     const header = reach.dialling();
     header.close("link.throttled", 5000);
-    expect(header.link.state).toMatchObject({ kind: "waiting", why: "link.throttled", retryAtMs: 5000 });
+    expect(header.link.state).toMatchObject({ kind: "waiting", why: "link.throttled", retryAtMs: 7500 });
+    const soonest = new World(() => 0);
+    soonest.do({ kind: "start" });
+    soonest.close("link.throttled", 5000);
+    expect(soonest.link.state).toMatchObject({ kind: "waiting", retryAtMs: 5000 });
   });
 });
 

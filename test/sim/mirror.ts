@@ -1,5 +1,6 @@
 import type { ControllerEffect, ControllerInput } from "../../controller/core/effects.ts";
 import { servesPool } from "../../controller/core/model.ts";
+import { isEmptied } from "../../controller/core/restart-row.ts";
 import type { Plan, SessionRow } from "../../controller/core/rows.ts";
 import { coreDefaults } from "../../controller/core/settings.ts";
 import type { ClientMessage, StateFrame } from "../../protocol/messages.ts";
@@ -194,7 +195,11 @@ export class Mirror {
     if (before === undefined && isHome) return;
     // Where it still has an address it needs no other.
     const isBack = before?.leaving?.instance === place.instance;
-    const eligible = this.#eligible(place.pool, sessions, isBack ? place.instance : undefined);
+    const own = isBack ? place.instance : undefined;
+    const trusted = this.#eligible(place.pool, sessions, own);
+    const eligible = this.#hasNoOther(id, before, trusted)
+      ? this.#eligible(place.pool, sessions, own, true)
+      : trusted;
     const chosen = eligible.find((one) => one.id === place.instance);
     check(
       chosen !== undefined,
@@ -219,13 +224,32 @@ export class Mirror {
     );
   }
 
-  #eligible(pool: string, sessions: ReadonlyMap<string, SessionRow>, own?: string): Eligible[] {
+  /** Who has no place, and finds none that nobody condemns, may try one that is condemned. */
+  #hasNoOther(id: string, before: SessionRow | undefined, trusted: readonly Eligible[]): boolean {
+    if (before !== undefined && before.place.is !== "waiting") return false;
+    const { tables } = this.#world.controller;
+    const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
+    const carrier = tables.get("carrier", "prod")?.instance;
+    const others = isOneCarrying ? trusted.filter((one) => one.id === carrier) : trusted;
+    // Of those whom a device has called dead the controller may have condemned more than is known here.
+    return others.every((one) => this.#refused.has(`${id} ${one.id}`) || this.#doubted.has(one.name));
+  }
+
+  #eligible(
+    pool: string,
+    sessions: ReadonlyMap<string, SessionRow>,
+    own?: string,
+    isCondemnedToo = false,
+  ): Eligible[] {
     return this.#world.controller.tables.all("instance").flatMap((row) => {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
+      const steps = this.#world.controller.tables.get("restart", "prod")?.steps ?? [];
+      if (isEmptied(steps.find(({ instance }) => instance === row.id)?.stage)) return [];
       const isSilent = this.#world.agenda.nowMs - told.heardAtMs > silentMs;
-      if (isSilent || told.hasSaidGoodbye || !this.#condemnation.isOver(row.name)) return [];
+      if (isSilent || told.hasSaidGoodbye) return [];
+      if (!isCondemnedToo && !this.#condemnation.isOver(row.name)) return [];
       const there = [...sessions.values()].filter(
         ({ place }) => place.is !== "waiting" && place.instance === row.id,
       );

@@ -2,7 +2,7 @@ import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { ResourceSpec } from "../../../protocol/specs.ts";
 import type { ConnectorView, GroupView } from "../../core/views.ts";
-import { restartLine } from "./restarts.ts";
+import { restartLines } from "./restarts.ts";
 
 type Width = number | undefined;
 
@@ -46,7 +46,7 @@ export function connectorText(connector: ConnectorView, width: Width): string {
     ["Sessions", String(connector.sessions)],
     ...(connector.mode === "active-standby" ? [["Carries", carrierText(connector)] as [string, string]] : []),
     ...(connector.waiting.length > 0 ? [["Waiting", waitingText(connector)] as [string, string]] : []),
-    ...(connector.restart === null ? [] : [["Last Restart", restartLine(connector.restart)] as const]),
+    ...(connector.restart === null ? [] : [["Last Restart", restartLines(connector.restart)] as const]),
     ["DNS Servers", servers.join(", ")],
     ["User IP Management", "Static IP Pool"],
     ["IPv6 Pools", connector.ipv6PoolMatch === "exact" ? "exactly a /80" : "within a /80"],

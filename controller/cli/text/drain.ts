@@ -1,21 +1,20 @@
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { DrainView } from "../../core/restart-views.ts";
 
-/** `12 sessions left: 3 coming over, 2 without another place`. */
+/** `12 left: 3 coming over, 2 without another place`. */
 export function leftText({ left, comingOver, withoutPlace }: DrainView): string {
   if (left === 0) return "nobody is left";
   const parts = [
     ...(comingOver === 0 ? [] : [`${comingOver} coming over`]),
     ...(withoutPlace === 0 ? [] : [`${withoutPlace} without another place`]),
   ];
-  const sessions = `${left} session${left === 1 ? "" : "s"} left`;
-  return parts.length === 0 ? sessions : `${sessions}: ${parts.join(", ")}`;
+  return parts.length === 0 ? `${left} left` : `${left} left: ${parts.join(", ")}`;
 }
 
-/** All on one line, for lists. */
-export function drainLine(drain: DrainView): string {
+/** For lists: two lines. */
+export function drainLines(drain: DrainView): string {
   const { reasons, sinceMs, moved } = drain;
-  return `draining since ${timestamp(sinceMs)} (${reasons.join(", ")}); ${leftText(drain)}; ${moved} moved`;
+  return `draining since ${timestamp(sinceMs)} (${reasons.join(", ")})\n  ${leftText(drain)}; ${moved} moved`;
 }
 
 export function drainText(drain: DrainView): string {

@@ -1,7 +1,7 @@
 import { list, table } from "../../../protocol/node/table.ts";
 import { timestamp } from "../../../protocol/node/text.ts";
 import type { InstancePoolView, InstanceView } from "../../core/views.ts";
-import { drainLine, drainText } from "./drain.ts";
+import { drainLines, drainText } from "./drain.ts";
 
 type Width = number | undefined;
 
@@ -101,7 +101,7 @@ const reasons = {
 /** An instance that is gone is worse than one that drains, whatever else is true of it. */
 function standingText(instance: InstanceView): string {
   const { judgement, draining } = instance;
-  return draining === null || judgement.is === "gone" ? judgementText(instance) : drainLine(draining);
+  return draining === null || judgement.is === "gone" ? judgementText(instance) : drainLines(draining);
 }
 
 /** `gone since …: its link is lost; 12 moved, 1 waits for an address`. */

@@ -17,10 +17,10 @@ const reasons = {
   "too-few-active": "too few others are Active",
 } as const satisfies Record<RestartWhy, string>;
 
-/** `stopped at aws-us-vir-con-00002: it did not come back; 1 of 3 restarted`. */
-export function restartLine({ state, at, why, restarted, instances }: RestartSummary): string {
+/** `stopped at aws-us-vir-con-00002: it did not come back`, and how many it has done: on a line of its own. */
+export function restartLines({ state, at, why, restarted, instances }: RestartSummary): string {
   const where = at === null ? "" : ` at ${at}`;
-  return `${state}${where}${why === null ? "" : `: ${reasons[why]}`}; ${restarted} of ${instances} restarted`;
+  return `${state}${where}${why === null ? "" : `: ${reasons[why]}`}\n${restarted} of ${instances} restarted`;
 }
 
 export function restartText(restart: RestartView): string {

@@ -3,7 +3,7 @@ import { table } from "../../../protocol/node/table.ts";
 import type { ConnectorView, InstanceView } from "../../core/views.ts";
 import { connectorTable } from "./connectors.ts";
 import { judgementText } from "./instances.ts";
-import { restartLine } from "./restarts.ts";
+import { restartLines } from "./restarts.ts";
 
 interface Group {
   readonly connectors: readonly ConnectorView[];
@@ -32,7 +32,7 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
     restart?.state === "stopped"
       ? {
           where: name,
-          what: `its rolling restart stopped: ${restartLine(restart)}`,
+          what: `its rolling restart ${restartLines(restart).replace("\n", "; ")}`,
           hint: `connector-controller connector restart ${name} --show`,
         }
       : [],
