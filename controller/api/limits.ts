@@ -16,3 +16,9 @@ export const apiLimits: ApiLimits = {
   failedPerMinute: 30,
   requestMs: 30_000,
 };
+
+/**
+ * Connections that the kernel keeps until they are taken; it keeps no more than net.core.somaxconn. A controller that
+ * restarts is dialled by its whole group within seconds, and who finds no room tries again after 1, 3 and 7 s (RFC 6298).
+ */
+export const connectionsWaitingMax = 4_096;
