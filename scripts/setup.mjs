@@ -24,6 +24,12 @@ const debianPackages = {
   nft: "nftables",
   conntrack: "conntrack",
   dnsmasq: "dnsmasq-base",
+  "systemd-analyze": "systemd",
+  "systemd-nspawn": "systemd-container",
+  mmdebstrap: "mmdebstrap",
+  "dpkg-deb": "dpkg",
+  rpmbuild: "rpm",
+  lintian: "lintian",
 };
 
 /** Installs the npm packages when the lock file is newer than what is installed. Exits with a reason on failure. */

@@ -47,6 +47,12 @@ const rules: readonly Rule[] = [
   ...part("agent"),
   ...part("controller"),
   ...part("device"),
+  {
+    from: /^cloud-init\/terraform\/hook\//,
+    ours: /^cloud-init\/terraform\/hook\//,
+    theirs: /^(node:|@aws-sdk\/)/,
+    why: "it runs as it is in AWS Lambda, which has Node and AWS's clients and nothing of ours",
+  },
   { from: /^(lab|test|scripts|[^/]+$)/, ours: /./, why: "lab, scripts and tests may use anything" },
 ];
 

@@ -36,6 +36,13 @@ export class Enrolment {
   #reading: InstanceReading | undefined;
   #read: { readonly effectId: number | undefined; readonly attempt: number; readonly dueAtMs: number };
   #facts: InterfaceFacts | undefined;
+  #compared:
+    | {
+        readonly facts: InterfaceFacts;
+        readonly local: readonly string[] | undefined;
+        readonly failures: readonly Failure[];
+      }
+    | undefined;
   /** `mark` changes when the file's content does; undefined when there is no file. */
   #otp: {
     readonly effectId: number | undefined;
@@ -205,10 +212,15 @@ export class Enrolment {
     return record !== undefined && (record.enrolment === undefined || this.#isRejected);
   }
 
-  #mismatches(): Failure[] {
-    if (this.#facts === undefined) return [];
+  /** Compared once for each reading: it is asked for at every turn. */
+  #mismatches(): readonly Failure[] {
+    const facts = this.#facts;
+    if (facts === undefined) return [];
     const local = this.#reading?.is === "known" ? this.#reading.local : undefined;
-    return compareWithInstance(this.#parameters, this.#facts, local);
+    if (this.#compared?.facts !== facts || this.#compared.local !== local) {
+      this.#compared = { facts, local, failures: compareWithInstance(this.#parameters, facts, local) };
+    }
+    return this.#compared.failures;
   }
 
   #readInstance(now: Instant): EnrolmentEffect[] {

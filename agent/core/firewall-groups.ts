@@ -155,7 +155,8 @@ function protocolMatch({ protocol, ports }: Entry, family: 4 | 6, port: Ends["po
     case "any":
       return "";
     case "icmp":
-      return `meta l4proto ${family === 4 ? "icmp" : "ipv6-icmp"}`;
+      // nft knows these names itself; `ipv6-icmp` is in /etc/protocols, which a small image does not have.
+      return `meta l4proto ${family === 4 ? "icmp" : "icmpv6"}`;
     case "tcp":
     case "udp":
       return ports.length === 0 ? `meta l4proto ${protocol}` : `${protocol} ${port} ${portMatch(ports)}`;

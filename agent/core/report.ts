@@ -14,6 +14,11 @@ export class Report implements StateSource {
   readonly #sender: StateSender = new StateSender(this);
   #instance: Value<"instance"> | undefined;
   #prefixes: Value<"prefixes"> | undefined;
+  /** Of both, for the comparison at every turn: equal values were built by the same code and have equal text. */
+  readonly #texts: { instance: string | undefined; prefixes: string | undefined } = {
+    instance: undefined,
+    prefixes: undefined,
+  };
   #arePrefixesAwaited = true;
 
   constructor(leases: Leases) {
@@ -45,7 +50,9 @@ export class Report implements StateSource {
   }
 
   setInstance(instance: Value<"instance">): void {
-    if (isEqual(this.#instance, instance)) return;
+    const text = JSON.stringify(instance);
+    if (text === this.#texts.instance) return;
+    this.#texts.instance = text;
     this.#instance = instance;
     this.#sender.touch(stateKey("instance"));
   }
@@ -55,7 +62,9 @@ export class Report implements StateSource {
       this.#arePrefixesAwaited = areAwaited;
       this.#touchSessions();
     }
-    if (isEqual(this.#prefixes, prefixes)) return;
+    const text = JSON.stringify(prefixes);
+    if (text === this.#texts.prefixes) return;
+    this.#texts.prefixes = text;
     // What was left open for want of a reading can be said now.
     if (this.#prefixes === undefined) this.#touchSessions();
     this.#prefixes = prefixes;
@@ -111,9 +120,4 @@ export class Report implements StateSource {
   #touchSessions(): void {
     for (const id of this.#leases.sessionIds()) this.#sender.touch(stateKey("session", id));
   }
-}
-
-/** Both were built by the same code, so equal values have equal text. */
-function isEqual(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

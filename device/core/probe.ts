@@ -1,15 +1,10 @@
 import type { Core } from "../../protocol/core.ts";
 import type { Instant } from "../../protocol/time.ts";
 import { type ProbeSettings, probeDefaults } from "./probe-settings.ts";
+import type { Counters, ProbeState, Verdict, Watching } from "./probe-state.ts";
 import { type Echo, enough, inVain, isFar, type Question, questionFor } from "./question.ts";
 
-export type Verdict = "alive" | "dead";
-
-/** All that the path's peer has sent and was sent so far. */
-export interface Counters {
-  readonly rxBytes: number;
-  readonly txBytes: number;
-}
+export type { Counters, Verdict } from "./probe-state.ts";
 
 export type ProbeInput =
   /** Another path from now on, or none. */
@@ -26,57 +21,15 @@ export type ProbeEffect =
   | { readonly do: "ask"; readonly effectId: number; readonly question: Question }
   | { readonly do: "tell"; readonly path: string; readonly verdict: Verdict };
 
-type ProbeState =
-  | { readonly kind: "idle" }
-  | {
-      readonly kind: "watching";
-      readonly path: string;
-      /** Results of effects of before belong to another path, or to before the sleep. */
-      readonly sinceEffectId: number;
-      /** As they were when it was last looked, or when a question was last answered. */
-      readonly counters: Counters | undefined;
-      /** The reading that only counts what the answered question has added: it is no further sign of life. */
-      readonly recount: number | undefined;
-      readonly asking: Asking | undefined;
-      /** The last answer to a question: when it came, and after how long. */
-      readonly answered: Answered | undefined;
-      /** The last question went unanswered: the next reading, this one or a later, decides. */
-      readonly confirming: { readonly effectId: number; readonly txBytes: number } | undefined;
-      /** When something last came back; at first, when the watch began. */
-      readonly heardAtMs: number;
-      /** How much was asked without an answer since. */
-      readonly inVain: number;
-      readonly doubts: Doubts;
-      readonly lookAtMs: number;
-      readonly verdict: Verdict | undefined;
-    };
-
-interface Answered {
-  readonly atMs: number;
-  readonly rttMs: number;
-  readonly isFirst: boolean;
-}
-
-interface Asking {
-  readonly effectId: number;
-  readonly atMs: number;
-  readonly question: Question;
-  /** What had been sent by then. */
-  readonly txBytes: number;
-}
-
-type Watching = Extract<ProbeState, { kind: "watching" }>;
-
-/** How often the path has lately lost what it then turned out to carry: such a path is asked more often before it is given up. */
-interface Doubts {
-  readonly count: number;
-  readonly lastAtMs: number;
-}
-
 /** More than three questions in a row no path that works leaves unanswered: with every third packet lost, one in a million. */
 const doubtsMax = 2;
 /** A silence of that length was an outage, and says nothing about what the path loses while it works. */
 const outageMs = 8_000;
+/**
+ * A peer of WireGuard answers what it was sent within 10 s, if only by a keepalive; one that does not is asked for a
+ * handshake after 15 s, and again each 5 s.
+ */
+const unaskedDeadAfterMs = 30_000;
 /** Between two questions of one doubt: a question that comes back at once must not be repeated at once. */
 const againAfterMs = 100;
 /** Timers are not exact. */
@@ -140,6 +93,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
         answered: undefined,
         confirming: undefined,
         heardAtMs: now.monotonicMs,
+        sentAtMs: undefined,
         inVain: 0,
         doubts: { count: 0, lastAtMs: now.monotonicMs },
         lookAtMs: now.monotonicMs,
@@ -153,6 +107,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const wasAway = now.monotonicMs - state.lookAtMs > lateMs;
     const afresh = {
       heardAtMs: now.monotonicMs,
+      sentAtMs: undefined,
       inVain: 0,
       asking: undefined,
       confirming: undefined,
@@ -180,7 +135,8 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const hasCome = before !== undefined && counters !== undefined && counters.rxBytes > before.rxBytes;
     const hasGone = before !== undefined && counters !== undefined && counters.txBytes > before.txBytes;
     const isBusy = hasCome || (hasGone && state.asking === undefined);
-    const paced = isBusy ? { ...known, lookAtMs: this.#soon(state, now) } : known;
+    const sentAtMs = state.sentAtMs ?? (hasGone ? now.monotonicMs : undefined);
+    const paced = { ...known, sentAtMs, ...(isBusy ? { lookAtMs: this.#soon(state, now) } : {}) };
     this.#state = paced;
     if (hasCome) {
       const heard = this.#heard(paced, 0, now);
@@ -247,8 +203,16 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
         return [look];
       }
       case "unsent":
-        return [];
+        return this.#unasked(state, now);
     }
+  }
+
+  /** A host that cannot ask finds out as late as WireGuard does, and only where somebody sends. */
+  #unasked(state: Watching, now: Instant): readonly ProbeEffect[] {
+    const silentMs = now.monotonicMs - (state.sentAtMs ?? now.monotonicMs);
+    if (state.verdict === "dead" || silentMs < unaskedDeadAfterMs) return [];
+    this.#state = { ...state, verdict: "dead" };
+    return [{ do: "tell", path: state.path, verdict: "dead" }];
   }
 
   /** `lost` echoes, or a question that went unanswered, and yet it works. */
@@ -262,6 +226,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
       ...state,
       doubts,
       heardAtMs: now.monotonicMs,
+      sentAtMs: undefined,
       inVain: 0,
       confirming: undefined,
       verdict: "alive",

@@ -1,11 +1,11 @@
-// Parameter Store and Secrets Manager on one loopback port, one call of each, in AWS's JSON protocol: an OTP's two places.
+// Parameter Store and Secrets Manager on one loopback port, in AWS's JSON protocol: an OTP's two places, and who puts it there.
 // AWS_ENDPOINT_URL_SSM and AWS_ENDPOINT_URL_SECRETS_MANAGER lead AWS's clients to it.
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface SecretStores extends AsyncDisposable {
   readonly url: string;
-  /** SecureString parameters by name, and secrets by id. A test writes them. */
+  /** SecureString parameters by name, and secrets by id. A test may write them. */
   readonly parameters: Map<string, string>;
   readonly secrets: Map<string, string>;
   /** Calls that are refused with AccessDeniedException, as `ssm:GetParameter`. */
@@ -19,38 +19,29 @@ interface Answer {
   readonly body: object;
 }
 
+type Asked = Readonly<Record<string, unknown>>;
+type Call = (asked: Asked) => Answer;
+
 export async function startSecretStores(): Promise<SecretStores> {
   const parameters = new Map<string, string>();
   const secrets = new Map<string, string>();
   const denied = new Set<string>();
   let answered = 0;
-  const answer = (target: string, asked: Readonly<Record<string, unknown>>): Answer => {
-    switch (target) {
-      case "AmazonSSM.GetParameter": {
-        const name = String(asked.Name);
-        const value = parameters.get(name);
-        if (denied.has("ssm:GetParameter"))
-          return refused("AccessDeniedException", `not authorized on ${name}`);
-        if (value === undefined) return refused("ParameterNotFound", "");
-        // Without leave to decrypt, a SecureString's value is its ciphertext.
-        const shown = asked.WithDecryption === true ? value : "AQICAHh…";
-        return {
-          status: 200,
-          body: { Parameter: { Name: name, Type: "SecureString", Value: shown, Version: 1 } },
-        };
-      }
-      case "secretsmanager.GetSecretValue": {
-        const id = String(asked.SecretId);
-        const value = secrets.get(id);
-        if (denied.has("secretsmanager:GetSecretValue"))
-          return refused("AccessDeniedException", `not authorized on ${id}`);
-        if (value === undefined)
-          return refused("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
-        return { status: 200, body: { Name: id, SecretString: value } };
-      }
-      default:
-        return refused("UnknownOperationException", "");
-    }
+  const calls: Readonly<Record<string, Call>> = {
+    ...parameterStore(parameters),
+    "secretsmanager.GetSecretValue": ({ SecretId }) => {
+      const value = secrets.get(String(SecretId));
+      if (value === undefined)
+        return refused("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+      return done({ Name: SecretId, SecretString: value });
+    },
+  };
+  const answer = (target: string, asked: Asked): Answer => {
+    const call = calls[target];
+    if (call === undefined) return refused("UnknownOperationException", "");
+    const action = target.replace("AmazonSSM.", "ssm:").replace("secretsmanager.", "secretsmanager:");
+    if (denied.has(action)) return refused("AccessDeniedException", `not authorized to perform: ${action}`);
+    return call(asked);
   };
   const server = createServer(async (message, response) => {
     const signed = message.headers.authorization?.startsWith("AWS4-HMAC-SHA256 Credential=") === true;
@@ -76,6 +67,32 @@ export async function startSecretStores(): Promise<SecretStores> {
       await closed;
     },
   };
+}
+
+function parameterStore(parameters: Map<string, string>): Readonly<Record<string, Call>> {
+  return {
+    "AmazonSSM.GetParameter": ({ Name, WithDecryption }) => {
+      const value = parameters.get(String(Name));
+      if (value === undefined) return refused("ParameterNotFound", "");
+      // Without leave to decrypt, a SecureString's value is its ciphertext.
+      const shown = WithDecryption === true ? value : "AQICAHh…";
+      return done({ Parameter: { Name, Type: "SecureString", Value: shown, Version: 1 } });
+    },
+    "AmazonSSM.PutParameter": ({ Name, Value, Type, Overwrite }) => {
+      // An OTP in clear is what nobody should put there.
+      if (Type !== "SecureString") return refused("ValidationException", "not a SecureString");
+      if (parameters.has(String(Name)) && Overwrite !== true)
+        return refused("ParameterAlreadyExists", "The parameter already exists.");
+      parameters.set(String(Name), String(Value));
+      return done({ Tier: "Standard", Version: 1 });
+    },
+    "AmazonSSM.DeleteParameter": ({ Name }) =>
+      parameters.delete(String(Name)) ? done({}) : refused("ParameterNotFound", ""),
+  };
+}
+
+function done(body: object): Answer {
+  return { status: 200, body };
 }
 
 function refused(type: string, text: string): Answer {

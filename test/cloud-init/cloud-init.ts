@@ -12,6 +12,7 @@ export function rendered(text: string): string {
   using folder = temporaryFolder();
   const data = {
     "local-ipv4": "172.18.139.4",
+    "public-ipv4": "198.51.100.4",
     mac,
     network: { interfaces: { macs: { [mac]: { "subnet-ipv4-cidr-block": "172.18.128.0/20" } } } },
   };

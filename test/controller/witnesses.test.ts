@@ -104,6 +104,28 @@ describe("one user", () => {
     expect(judgementOf(h, first)?.is).toBe("serving");
   });
 
+  test("who floods the controller with words has nothing stored, judged or logged", () => {
+    const { h, first, there, rest } = from(
+      2,
+      Array.from({ length: 6 }, (_, i) => home(i)),
+    );
+    const [liar] = there;
+    if (liar === undefined) throw new Error("somebody lies");
+    const { commits } = h.store;
+    const { length } = h.told;
+    for (let i = 0; i < 2_000; i++) takes(liar, i % 2 === 0 ? "dead" : "alive");
+    expect(h.store.commits).toBe(commits);
+    expect(h.told).toHaveLength(length);
+    h.post({ kind: "disconnected", link: first.agent.link });
+    for (const { device } of [...there.slice(1), ...rest]) device.report({ path: undefined });
+    const before = h.told.length;
+    for (let i = 0; i < 2_000; i++) takes(liar, i % 2 === 0 ? "dead" : "alive");
+    expect(
+      h.told.slice(before).map(({ text }) => text),
+      "one verdict, held down",
+    ).toEqual(["instance judged anew"]);
+  });
+
   test("who lies with every word costs nobody else a place, and is moved ever more rarely", () => {
     const { h, first, second, devices } = from(
       2,

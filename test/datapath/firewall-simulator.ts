@@ -67,7 +67,7 @@ export function fateOf(
     udp: transport,
     meta: (next) => {
       next();
-      return matching(next() === (packet.protocol === "icmp" && isV6 ? "ipv6-icmp" : packet.protocol));
+      return matching(next() === (packet.protocol === "icmp" && isV6 ? "icmpv6" : packet.protocol));
     },
     ct: (next) => {
       switch (next()) {

@@ -178,6 +178,23 @@ test("an echo that could not be sent says nothing about the path", () => {
   expect(path.questions).toBeLessThan(70);
 });
 
+test("a host that cannot ask finds its path dead when nothing comes back for as long as WireGuard would wait", () => {
+  const path = new ProbedPath();
+  path.like.trafficEveryMs = 500;
+  path.run(5_000);
+  path.like.isUnable = true;
+  path.run(120_000);
+  expect(path.verdicts, "traffic comes back").toEqual(["alive"]);
+  path.like.isDead = true;
+  path.run(25_000);
+  expect(path.verdicts).toEqual(["alive"]);
+  path.run(10_000);
+  expect(path.verdicts).toEqual(["alive", "dead"]);
+  path.like.isDead = false;
+  path.run(2_000);
+  expect(path.verdicts).toEqual(["alive", "dead", "alive"]);
+});
+
 test("a question that comes back at once is not repeated at once", () => {
   const probe = new Probe();
   let nowMs = 0;

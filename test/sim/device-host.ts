@@ -48,7 +48,7 @@ export class DeviceHost implements Client {
   isDiskFull = false;
   isTunnelFailing = false;
   device: Device | undefined;
-  processes: readonly { kill(): void; post(input: never): void }[] = [];
+  processes: readonly { readonly core: object; kill(): void; post(input: never): void }[] = [];
   post: (input: DeviceInput) => void = () => {};
   starts = 0;
   readonly #options: DeviceOptions;

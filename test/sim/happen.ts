@@ -1,6 +1,8 @@
+import type { OneTimeUse } from "../../controller/core/rows.ts";
 import { nothing, open } from "./blocked.ts";
 import { happenToDevice } from "./happen-device.ts";
 import { happenToInstance } from "./happen-instance.ts";
+import type { InstanceHost } from "./instance-host.ts";
 import type { Event } from "./scenario.ts";
 import { poolsOf } from "./shape.ts";
 import type { World } from "./world.ts";
@@ -16,7 +18,11 @@ export function happen(world: World, event: Event): () => void {
     const wish = world.wishes[event.instance - 1];
     return host === undefined || wish === undefined ? nothing : happenToInstance(world, host, wish, event);
   }
-  const { controller } = world;
+  return happenToGroup(world, event);
+}
+
+function happenToGroup(world: World, event: OfGroup): () => void {
+  const { controller, instances } = world;
   switch (event.is) {
     case "controller killed":
       controller.kill(event.isWritten);
@@ -44,21 +50,45 @@ export function happen(world: World, event: Event): () => void {
       world.command({ command: "connector.update", connector: "prod", change: { groups } });
       return nothing;
     }
+    case "failed over":
+      world.command({ command: "connector.failover", connector: "prod" });
+      return moving(instances, "failover", nothing);
+    case "restarted one by one":
+      world.command({ command: "connector.restart", connector: "prod" });
+      return moving(instances, "restart", () =>
+        world.command({ command: "connector.restart.cancel", connector: "prod" }),
+      );
     case "passwords revoked":
-      for (const { id, use } of controller.tables.all("otp")) {
-        if (use.is === "open") world.command({ command: "otp.revoke", otp: id });
+      for (const { id } of controller.tables.all("otp").filter(isOpen)) {
+        world.command({ command: "otp.revoke", otp: id });
       }
       return nothing;
     case "codes revoked":
-      for (const { id, use } of controller.tables.all("deviceCode")) {
-        if (use.is === "open") world.command({ command: "deviceCode.revoke", deviceCode: id });
+      for (const { id } of controller.tables.all("deviceCode").filter(isOpen)) {
+        world.command({ command: "deviceCode.revoke", deviceCode: id });
       }
       return nothing;
   }
 }
 
+type OfGroup = Exclude<Event, { readonly device: number } | { readonly instance: number }>;
+
+/** Whoever is on one of them may be moved until it is over. */
+function moving(instances: readonly InstanceHost[], reason: string, over: () => void): () => void {
+  for (const host of instances) host.drain(reason, true);
+  return () => {
+    over();
+    for (const host of instances) host.drain(reason, false);
+  };
+}
+
+function isOpen({ use }: { readonly use: OneTimeUse }): boolean {
+  return use.is === "open";
+}
+
 /** Nothing is wrong with anything any more; what an operator did by hand is taken back. */
 export function heal(world: World): void {
+  world.command({ command: "connector.restart.cancel", connector: "prod" });
   const { controller, instances, devices, shape, wishes } = world;
   controller.fault = undefined;
   controller.wallOffsetMs = 0;
@@ -94,6 +124,8 @@ export function heal(world: World): void {
     host.isTunnelFailing = false;
     // A code that was revoked meanwhile is of no use either.
     if (world.deviceRowOf(host) === undefined) host.code = undefined;
+    // One that was removed stays out, also when the controller has forgotten that: its user needs a new code.
+    else if (host.device?.linkState.kind === "stopped") world.invite(host);
     open(host.control);
     open(host.kernel.data);
     host.start();

@@ -1,5 +1,6 @@
 import type { ControllerEffect, ControllerInput } from "../../controller/core/effects.ts";
 import { servesPool } from "../../controller/core/model.ts";
+import { isEmptied } from "../../controller/core/restart-row.ts";
 import type { Plan, SessionRow } from "../../controller/core/rows.ts";
 import { coreDefaults } from "../../controller/core/settings.ts";
 import type { ClientMessage, StateFrame } from "../../protocol/messages.ts";
@@ -230,7 +231,8 @@ export class Mirror {
     const isOneCarrying = tables.get("connector", "prod")?.mode === "active-standby";
     const carrier = tables.get("carrier", "prod")?.instance;
     const others = isOneCarrying ? trusted.filter((one) => one.id === carrier) : trusted;
-    return others.every((one) => this.#refused.has(`${id} ${one.id}`));
+    // Of those whom a device has called dead the controller may have condemned more than is known here.
+    return others.every((one) => this.#refused.has(`${id} ${one.id}`) || this.#doubted.has(one.name));
   }
 
   #eligible(
@@ -243,6 +245,8 @@ export class Mirror {
       const told = this.#told.get(row.id);
       if (told?.link === undefined || told.status !== "Active" || row.drainSinceMs !== null) return [];
       if (!servesPool(row, pool)) return [];
+      const steps = this.#world.controller.tables.get("restart", "prod")?.steps ?? [];
+      if (isEmptied(steps.find(({ instance }) => instance === row.id)?.stage)) return [];
       const isSilent = this.#world.agenda.nowMs - told.heardAtMs > silentMs;
       if (isSilent || told.hasSaidGoodbye) return [];
       if (!isCondemnedToo && !this.#condemnation.isOver(row.name)) return [];

@@ -90,6 +90,10 @@ export class Network {
     this.#delayMs = options.delayMs;
   }
 
+  get size(): number {
+    return this.#connections.size;
+  }
+
   /** Connections that the controller holds open though nothing has come over them for so long. */
   silent(client: Client, forMs: number): number[] {
     return this.#of(client).flatMap(({ link, serverEnd, heardAtMs }) =>

@@ -1,3 +1,4 @@
+import { coreDefaults } from "../../controller/core/settings.ts";
 import { check, Finding } from "./finding.ts";
 import { happen, heal } from "./happen.ts";
 import { whatIsWrong } from "./model.ts";
@@ -18,6 +19,8 @@ export interface Outcome {
 /** Backing off takes up to half a minute, silence of a device's link a minute; then everybody has to find their place. */
 const quietWithinMs = 180_000;
 const quietForMs = 10_000;
+/** An instance that was condemned several times gets no sessions for so long, also when nobody else has an address. */
+const heldDownForMs = coreDefaults.holdDownMs * 2 ** 5;
 
 export function run(scenario: Scenario, isTraced = false): Outcome {
   const world = new World(scenario.shape, isTraced);
@@ -62,7 +65,7 @@ function becomeQuiet(world: World): void {
   const endMs = agenda.nowMs + quietWithinMs;
   let wrong = whatIsWrong(world);
   let loud: string[] = [];
-  while (agenda.nowMs < endMs) {
+  while (agenda.nowMs < endMs || (isAnyHeldDown(world) && agenda.nowMs < endMs + heldDownForMs)) {
     agenda.runUntil(agenda.nowMs + 1_000);
     wrong = whatIsWrong(world);
     if (wrong !== undefined) continue;
@@ -78,6 +81,11 @@ function becomeQuiet(world: World): void {
     11,
     () => `after ${quietWithinMs} ms there is still: ${[...new Set(loud)].join("; ")}`,
   );
+}
+
+function isAnyHeldDown({ controller }: World): boolean {
+  const instances = controller.core?.viewsAt(controller.now).instances() ?? [];
+  return instances.some(({ judgement }) => judgement?.is === "gone" && judgement.why === "devices");
 }
 
 /** Cool-downs end, conditions are no longer shown, a path that loses packets is doubted: told when it comes to it. */

@@ -28,7 +28,7 @@ export type Event = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: "pools moved"; readonly instance: number; readonly to: number }
   | { readonly is: "drained" | "drained by hand" | "removed" | "told to leave"; readonly instance: number }
   | { readonly is: "noticed by AWS"; readonly instance: number; readonly notice: NoticeKind }
-  | { readonly is: "passwords revoked" | "codes revoked" }
+  | { readonly is: "passwords revoked" | "codes revoked" | "failed over" | "restarted one by one" }
   | { readonly is: "password copied"; readonly instance: number; readonly to: number }
   | { readonly is: "controller killed"; readonly isWritten: boolean }
   /** When it is over, the controller starts with the database as it was when it began. */
@@ -140,6 +140,8 @@ function eventOf(random: Random, { instances, devices }: Shape, mix: Mix, atMs: 
       return { ...when, is, device };
     case "service changed":
     case "service removed":
+    case "failed over":
+    case "restarted one by one":
     case "passwords revoked":
     case "codes revoked":
     case "controller restored":

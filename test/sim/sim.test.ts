@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import corpus from "./corpus.json" with { type: "json" };
+import { checkGrowth } from "./growth.ts";
+import { entriesOf } from "./reach.ts";
 import { run } from "./run.ts";
 import { type Scenario, scenarioOf } from "./scenario.ts";
 import { shapeOf } from "./shape.ts";
@@ -26,6 +28,30 @@ test("whatever happens, every invariant holds", () => {
     lives(scenarioOf(shapeOf(seed)));
   }
 }, 60_000);
+
+test.each([1, 2, 3])("nothing grows while everything comes and goes (seed %i)", (seed) => {
+  expect(checkGrowth(seed)).toBeGreaterThan(100);
+});
+
+test("what grows is seen, private or not", () => {
+  class Leaky {
+    readonly #kept: string[] = [];
+    readonly #by = new Map<string, { readonly more: Set<number> }>([["a", { more: new Set([1, 2]) }]]);
+    leak(): number {
+      return this.#kept.push("more") + this.#by.size;
+    }
+  }
+  const leaky = new Leaky();
+  leaky.leak();
+  leaky.leak();
+  expect(entriesOf({ leaky })).toEqual(
+    new Map([
+      [".leaky.#by", 1],
+      [".leaky.#by[].more", 2],
+      [".leaky.#kept", 2],
+    ]),
+  );
+});
 
 function lives(scenario: Scenario): void {
   const { finding } = run(scenario);

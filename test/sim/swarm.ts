@@ -42,6 +42,8 @@ const weights: Readonly<Record<Kind, number>> = {
   "password copied": 2,
   "passwords revoked": 1,
   "codes revoked": 1,
+  "failed over": 2,
+  "restarted one by one": 2,
   "controller killed": 6,
   "controller restored": 1,
   "controller's store": 3,

@@ -29,10 +29,8 @@ export function tellFinding(scenario: Scenario): string {
 
 /** What goes to and fro without a meaning for what was found. */
 function isChatter(line: string): boolean {
-  return (
-    /"type":"(ping|pong|ack)"/.test(line) ||
-    /"set":\[\["prefixes",[^\]]*\]?[^[]*\]\],"remove":\[\]/.test(line)
-  );
+  const isReading = /"set":\[\["prefixes",\{[^}]*\}\]\],"remove":\[\]/.test(line);
+  return isReading || /"type":"(ping|pong|ack)"/.test(line);
 }
 
 /** Ids count up, and keys are padded: the end of either says which it is. */

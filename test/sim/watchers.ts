@@ -88,7 +88,7 @@ export class Watchers {
     this.#world.note(() => `${host.name} holds ${JSON.stringify(hold)}`);
     if (hold?.is !== "attached") {
       // What it does not hold it cannot say to a controller that has forgotten it.
-      if (Number.isFinite(this.#world.controller.restoredAtMs)) this.#held.delete(host);
+      this.#held.delete(host);
       return;
     }
     const { session, epoch } = hold.to;

@@ -168,8 +168,10 @@ export class World {
   }
 
   #operateDevice(host: DeviceHost): void {
-    const isOut = this.deviceRowOf(host) === undefined;
-    if (!isOut || host.code !== undefined) return;
+    if (this.deviceRowOf(host) === undefined && host.code === undefined) this.invite(host);
+  }
+
+  invite(host: DeviceHost): void {
     const { groups } = this.shape;
     const group = groups[this.devices.indexOf(host) % groups.length] ?? "staff";
     const { user } = host;

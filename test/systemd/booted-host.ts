@@ -1,0 +1,121 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { readFileIfThere } from "../../protocol/node/files.ts";
+import { until } from "../support/until.ts";
+
+const exec = promisify(execFile);
+let booted = 0;
+
+export interface HostOptions {
+  /** What it boots; stays as it is. */
+  readonly root: string;
+  /** The network namespace that is its network. */
+  readonly namespace: string;
+  /** Seen by it as /packages, read only. */
+  readonly packages: string;
+  /** For the console. */
+  readonly folder: string;
+}
+
+/** A host with a systemd of its own: systemd-nspawn over a root whose changes are in memory, and end with it. */
+export class BootedHost implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #console: string;
+  #leader = 0;
+
+  private constructor(options: HostOptions) {
+    const { root, namespace, packages, folder } = options;
+    const name = `connector-${process.pid}-${booted++}`;
+    this.#console = join(folder, `${name}.console`);
+    const log = openSync(this.#console, "w");
+    const args = [
+      // There may be no systemd on this machine to register with.
+      ...["--register=no", "--keep-unit", "--settings=no", "--link-journal=no", "--quiet", "--console=pipe"],
+      ...[`--directory=${root}`, "--volatile=overlay", `--machine=${name}`, "--boot"],
+      ...[`--network-namespace-path=/run/netns/${namespace}`, "--capability=CAP_NET_ADMIN"],
+      ...[`--bind-ro=${packages}:/packages`, "--resolv-conf=off", "--timezone=off"],
+    ];
+    // It ends with this process, however that ends; and with a namespace's first process the kernel ends all in it.
+    const mortal = ["--pdeathsig", "KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"];
+    this.#child = spawn("setpriv", [...mortal, "systemd-nspawn", ...args], {
+      stdio: ["ignore", log, log],
+      // The second version of control groups, also where this machine has the first.
+      env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" },
+    });
+    closeSync(log);
+  }
+
+  /** Resolves when it has booted, and nothing failed. */
+  static async boot(options: HostOptions): Promise<BootedHost> {
+    const host = new BootedHost(options);
+    try {
+      await until("its first process", () => host.#findLeader(), 30_000);
+      await until("it has booted", async () => (await host.state()) !== "not yet", 60_000);
+      const state = await host.state();
+      // As udev has it, which does not run in containers.
+      await host.run("chmod 0666 /dev/net/tun");
+      if (state !== "running") throw new Error(`it is ${state}: ${await host.run("systemctl --failed")}`);
+      return host;
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw new Error(`no host: ${readFileSync(host.#console, "utf8").slice(-2_000)}`, { cause: error });
+    }
+  }
+
+  /** Runs a shell's command line on it to its end, and returns what it said. Rejects with that when it fails. */
+  async run(script: string, timeoutMs = 60_000): Promise<string> {
+    const inside = ["--target", String(this.#leader), "--all", "sh", "-c", script];
+    const env = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
+    try {
+      const options = { env, timeout: timeoutMs, maxBuffer: 1 << 26 };
+      return (await exec("nsenter", inside, options)).stdout.trim();
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout?: string; stderr?: string };
+      throw new Error(`${script}: ${stdout ?? ""}${stderr ?? error}`, { cause: error });
+    }
+  }
+
+  /** What systemd knows of a unit. */
+  async unit<const Name extends string>(unit: string, ...names: Name[]): Promise<Record<Name, string>> {
+    const text = await this.run(`systemctl show ${unit} --property=${names.join()}`);
+    const pairs = text.split("\n").map((line) => [line.split("=", 1)[0], line.replace(/^\w+=/, "")]);
+    return Object.fromEntries(pairs) as Record<Name, string>;
+  }
+
+  async state(): Promise<string> {
+    const state = await this.run("systemctl is-system-running || true").catch(() => "");
+    return /^(running|degraded|maintenance)$/.test(state) ? state : "not yet";
+  }
+
+  /** Its first process has ended. */
+  get isOff(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.isOff) return;
+    const ended = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGKILL");
+    await ended;
+    await until(
+      "its processes have ended",
+      () => readFileIfThere(`/proc/${this.#leader}/stat`) === undefined,
+    );
+  }
+
+  /** The process that is number 1 in a namespace within systemd-nspawn's. */
+  #findLeader(): boolean {
+    const leader = childrenOf(this.#child.pid ?? 0)
+      .flatMap(childrenOf)
+      .find((pid) => /^NSpid:\t\d+\t\d+\t1$/m.test(readFileIfThere(`/proc/${pid}/status`) ?? ""));
+    this.#leader = leader ?? 0;
+    return leader !== undefined;
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const children = readFileIfThere(`/proc/${pid}/task/${pid}/children`) ?? "";
+  return children.split(" ").filter(Boolean).map(Number);
+}
