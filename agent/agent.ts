@@ -21,7 +21,7 @@ import { AwsNotices } from "./adapters/notices.ts";
 import { OtpFile } from "./adapters/otp.ts";
 import { onSchedule } from "./adapters/schedule.ts";
 import { startSocketServer } from "./adapters/socket-server.ts";
-import { databaseOf, dataPathFolderOf, startAfresh } from "./adapters/state-folder.ts";
+import { databaseOf, dataPathFolderOf, otpSpentFileOf, startAfresh } from "./adapters/state-folder.ts";
 import { openStore } from "./adapters/store.ts";
 import { Agent, type AgentEffect, type AgentInput } from "./core/agent.ts";
 import type { AgentActions } from "./core/local-api.ts";
@@ -103,7 +103,12 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const outside = {
     dialer,
     identity,
-    otp: new OtpFile(parameters.otpFile, log),
+    otp: new OtpFile({
+      path: parameters.otpFile,
+      credentials: env.CREDENTIALS_DIRECTORY,
+      spentFile: otpSpentFileOf(setup.socket),
+      log,
+    }),
     imds,
     notices: new AwsNotices(imds),
     store,

@@ -97,7 +97,7 @@ function performOne(effect: AgentEffect, outside: Outside): void {
       post({ kind: "identityMade", effectId: effect.effectId, result: identity.make(effect.ec2InstanceId) });
       break;
     case "lookForOtp":
-      post({ kind: "otpSeen", effectId: effect.effectId, mark: otp.mark() });
+      post({ kind: "otpSeen", effectId: effect.effectId, seen: otp.look() });
       break;
     case "saveEnrolment": {
       const result = identity.saveEnrolment(effect.enrolment);

@@ -11,8 +11,13 @@ import type { DocumentSigner } from "./imds/identity.ts";
 export interface CertificateAuthority {
   /** What clients pin or trust. */
   readonly certificatePem: string;
-  /** A server certificate for these names and addresses. */
-  issueServer(names: readonly string[]): Promise<ServerCertificate>;
+  /** A server certificate for these names and addresses, valid now for 90 days if not told otherwise. */
+  issueServer(names: readonly string[], validity?: Validity): Promise<ServerCertificate>;
+}
+
+export interface Validity {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
 }
 
 export interface ServerCertificate {
@@ -46,7 +51,7 @@ export async function createAuthority(): Promise<CertificateAuthority> {
   });
   return {
     certificatePem: pem(authority),
-    issueServer: (names) => issueServer(names, subject, keys),
+    issueServer: (names, validity = validFor(90)) => issueServer(names, validity, subject, keys),
   };
 }
 
@@ -108,6 +113,7 @@ export async function writeServerFiles(
 
 async function issueServer(
   names: readonly string[],
+  validity: Validity,
   issuer: string,
   issuerKeys: webcrypto.CryptoKeyPair,
 ): Promise<ServerCertificate> {
@@ -119,7 +125,7 @@ async function issueServer(
     signingKey: issuerKeys.privateKey,
     signingAlgorithm: ecdsa,
     serialNumber: serialNumber(),
-    ...validFor(90),
+    ...validity,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -139,7 +145,7 @@ function alternativeName(name: string): x509.JsonGeneralName {
 }
 
 /** From an hour ago: the clocks of a lab do not agree to the second. */
-function validFor(days: number): { notBefore: Date; notAfter: Date } {
+function validFor(days: number): Validity {
   const hourMs = 3_600_000;
   return { notBefore: new Date(Date.now() - hourMs), notAfter: new Date(Date.now() + days * 24 * hourMs) };
 }

@@ -48,6 +48,12 @@ export const catalogue = {
     summary: "The configured gateway is not the subnet's router",
     hint: "Set `gateway` in the user-data to the first address of the subnet (AWS: network address plus one).",
   },
+  "parameters.no-datasource": {
+    retry: "never",
+    severity: "warning",
+    summary: "This instance has user-data, and cloud-init did not find it",
+    hint: "Let cloud-init look for EC2 (`datasource_list: [Ec2]` in a file of /etc/cloud/cloud.cfg.d), then `sudo cloud-init clean --reboot`.",
+  },
   "identity.cloned": {
     retry: "onChange",
     severity: "warning",
@@ -65,6 +71,12 @@ export const catalogue = {
     severity: "error",
     summary: "This instance is not enrolled and has no one-time password",
     hint: "Create an OTP for the connector and put it where `otpFile` in enroll.yaml points.",
+  },
+  "otp.unreadable": {
+    retry: "onChange",
+    severity: "error",
+    summary: "There is something where the one-time password should be, and the agent cannot read it",
+    hint: "Put the OTP as a file into /run/credstore/connector.otp (root's, 0600), from where systemd hands it on, and restart the service; elsewhere let the agent's user read the file.",
   },
   "otp-source.malformed": {
     retry: "onChange",
@@ -238,7 +250,19 @@ export const catalogue = {
     retry: "backoff",
     severity: "error",
     summary: "The controller's certificate is not trusted",
-    hint: "Use a certificate of a public CA, or pin your CA with `caFile` in enroll.yaml; check the clock.",
+    hint: "Use a certificate of a public CA, or pin your CA with `caFile` in enroll.yaml.",
+  },
+  "link.certificate-early": {
+    retry: "backoff",
+    severity: "error",
+    summary: "By this host's clock the controller's certificate is not valid yet",
+    hint: "The clock is behind: `date` shows it. Let chrony or systemd-timesyncd use the Amazon Time Sync Service (169.254.169.123).",
+  },
+  "link.certificate-expired": {
+    retry: "backoff",
+    severity: "error",
+    summary: "By this host's clock the controller's certificate has expired",
+    hint: "Renew the controller's certificate; where it is still valid, this host's clock is ahead: let it use the Amazon Time Sync Service (169.254.169.123).",
   },
   "link.throttled": {
     retry: "backoff",

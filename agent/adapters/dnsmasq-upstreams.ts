@@ -40,12 +40,12 @@ export class UpstreamWatch implements Disposable {
   async #probe(): Promise<void> {
     const servers = this.#servers;
     const answers = await Promise.all(
-      servers.map((server) => ask({ server, name: "", withinMs: everyMs - 100 })),
+      servers.map((server) => ask({ server, name: "", type: "NS", withinMs: everyMs - 100 })),
     );
     // The servers were changed meanwhile: what was learned is of others.
     if (servers !== this.#servers) return;
     const changed = this.#health.probed(
-      new Map(servers.map((server, i) => [server, answers[i] === "answer"])),
+      new Map(servers.map((server, i) => [server, answers[i] === "answer" || answers[i] === "refusal"])),
     );
     if (!changed) return;
     this.#log.warn({ silent: [...this.silent] }, "the DNS servers that do not answer have changed");

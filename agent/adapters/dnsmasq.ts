@@ -259,5 +259,5 @@ export class Dnsmasq implements Disposable {
 }
 
 function doesListen(address: string): Promise<Heard> {
-  return ask({ server: address, from: address, name: livenessName, withinMs: answerWithinMs });
+  return ask({ server: address, from: address, name: livenessName, type: "NS", withinMs: answerWithinMs });
 }

@@ -2,10 +2,11 @@ import { userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failure } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
-import type { TunnelEnd } from "../core/firewall.ts";
+import { domainsOf, type TunnelEnd } from "../core/firewall.ts";
 import type { DataPathPlan } from "../core/ports.ts";
 import { resolverFiles, serversOf } from "../core/resolver.ts";
 import { Dnsmasq, resolverPaths } from "./dnsmasq.ts";
+import { NameKeeper } from "./dnsmasq-names.ts";
 import { UpstreamWatch } from "./dnsmasq-upstreams.ts";
 
 /** What a plan's resolver is made of: its servers and services, and where the tunnel has addresses to listen at. */
@@ -16,12 +17,15 @@ export interface ResolverPlan extends Pick<DataPathPlan, "dns" | "resources"> {
 /** How long whoever wants a change waits for it. A dnsmasq that hangs holds up names, and nothing else. */
 const waitMs = 1_000;
 
-/** The users' resolver: dnsmasq kept at the plan, with the DNS servers that answer asked first. */
+/** The users' resolver: dnsmasq kept at the plan, with the DNS servers that answer asked first and the services' names kept known. */
 export class Resolver implements Disposable {
   readonly #folder: string;
   readonly #dnsmasq: Dnsmasq;
   readonly #upstreams: UpstreamWatch;
+  readonly #names: NameKeeper;
   #plan: ResolverPlan | undefined;
+  /** Those that dnsmasq was last brought to: it learns of no others. */
+  #domains: ReadonlySet<string> = new Set();
   /** The plan has changed since the work that is being done began. */
   #isChanged = false;
   #work: Promise<void> | undefined;
@@ -38,6 +42,11 @@ export class Resolver implements Disposable {
         onChange();
       },
     });
+    this.#names = new NameKeeper(() => ({
+      names: this.#domains,
+      pid: this.#dnsmasq.pid,
+      address: this.#plan?.tunnel.ipv4 ?? this.#plan?.tunnel.ipv6,
+    }));
   }
 
   /** Brings it to the plan, and waits for that a while. How it went is in `problem`. */
@@ -59,6 +68,7 @@ export class Resolver implements Disposable {
   /** dnsmasq stays: it answers devices while the agent is away. */
   [Symbol.dispose](): void {
     this.#plan = undefined;
+    this.#names[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
     this.#dnsmasq[Symbol.dispose]();
   }
@@ -80,6 +90,7 @@ export class Resolver implements Disposable {
       const { serversFile, pidFile } = resolverPaths(this.#folder);
       const place = { tunnel, serversFile, pidFile, user: userInfo().username };
       await this.#dnsmasq.apply(dns && resolverFiles(dns, resources.values(), place, this.#upstreams.silent));
+      this.#domains = domainsOf(resources.values());
     }
   }
 }

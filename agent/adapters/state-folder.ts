@@ -16,6 +16,11 @@ export function dataPathFolderOf(socket: string): string {
   return resolve(dirname(socket), "datapath");
 }
 
+/** connector-otp.path looks for it where the socket of the service is. */
+export function otpSpentFileOf(socket: string): string {
+  return resolve(dirname(socket), "otp-spent");
+}
+
 /**
  * The disk is a copy of another instance's: keeps that instance's identity and leases aside and makes a new identity.
  * Call it when nothing has the database open. Throws a Failure where the disk fails; can be repeated after a crash

@@ -3,7 +3,7 @@ import type { LinkEffect, LinkInput } from "../../protocol/link.ts";
 import type { DrainReason } from "../../protocol/specs.ts";
 import type { Condition, InstanceStatus } from "../../protocol/view.ts";
 import type { DataPathEffect } from "./datapath.ts";
-import type { EnrolmentEffect, InstanceReading, ProofPlan } from "./enrolment.ts";
+import type { EnrolmentEffect, InstanceReading, OtpSeen, ProofPlan } from "./enrolment.ts";
 import type { IdentityRecord, SavedIdentity } from "./identity.ts";
 import type { LeaseEffect } from "./leases.ts";
 import type { LifecycleEffect } from "./lifecycle.ts";
@@ -23,7 +23,7 @@ export type AgentInput =
   | { readonly kind: "prefixesRead"; readonly effectId: number; readonly reading: PrefixReading }
   | { readonly kind: "identityMade"; readonly effectId: number; readonly result: Result<IdentityRecord> }
   | { readonly kind: "enrolmentSaved"; readonly effectId: number; readonly result: Result<void> }
-  | { readonly kind: "otpSeen"; readonly effectId: number; readonly mark: string | undefined }
+  | { readonly kind: "otpSeen"; readonly effectId: number; readonly seen: OtpSeen }
   | {
       readonly kind: "stored";
       readonly part: StorePart["of"];

@@ -80,7 +80,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
         this.#effects.push(...enrolment.enrolmentSaved(input.effectId, input.result, now));
         break;
       case "otpSeen":
-        if (enrolment.otpSeen(input.effectId, input.mark, now)) this.#link({ kind: "retry" }, now);
+        if (enrolment.otpSeen(input.effectId, input.seen, now)) this.#link({ kind: "retry" }, now);
         break;
       case "stored":
         this.#stored(input, now);

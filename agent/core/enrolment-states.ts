@@ -15,6 +15,12 @@ export type InstanceReading =
     }
   | { readonly is: "unknown"; readonly why: FailureCode; readonly facts: FailureFacts };
 
+/** The one-time password's file. `mark` changes when its content does. */
+export type OtpSeen =
+  | { readonly is: "there"; readonly mark: string }
+  | { readonly is: "none" }
+  | { readonly is: "unreadable"; readonly error: string };
+
 export type EnrolmentEffect =
   | { readonly do: "readInstance"; readonly effectId: number }
   /** Make both keys and have them on disk, bound to this instance. */

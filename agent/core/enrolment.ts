@@ -6,6 +6,7 @@ import {
   type Identity,
   type InstanceReading,
   identityOf,
+  type OtpSeen,
   type ProofPlan,
   type Saving,
   savedOf,
@@ -15,7 +16,7 @@ import type { Parameters } from "./parameters.ts";
 import { compareWithInstance } from "./placement.ts";
 import type { InterfaceFacts } from "./ports.ts";
 
-export type { EnrolmentEffect, InstanceReading, ProofPlan } from "./enrolment-states.ts";
+export type { EnrolmentEffect, InstanceReading, OtpSeen, ProofPlan } from "./enrolment-states.ts";
 
 const otpEveryMs = 2_000;
 const saveAgainAfterMs = 5_000;
@@ -43,12 +44,7 @@ export class Enrolment {
         readonly failures: readonly Failure[];
       }
     | undefined;
-  /** `mark` changes when the file's content does; undefined when there is no file. */
-  #otp: {
-    readonly effectId: number | undefined;
-    readonly dueAtMs: number;
-    readonly mark: string | undefined;
-  };
+  #otp: { readonly effectId: number | undefined; readonly dueAtMs: number; readonly seen: OtpSeen };
   /** The controller refused the enrolled identity. */
   #isRejected = false;
   /** What the last challenge was answered with. */
@@ -58,7 +54,7 @@ export class Enrolment {
     this.#identity = identityOf(saved);
     this.#parameters = parameters;
     this.#read = { effectId: undefined, attempt: 0, dueAtMs: 0 };
-    this.#otp = { effectId: undefined, dueAtMs: 0, mark: undefined };
+    this.#otp = { effectId: undefined, dueAtMs: 0, seen: { is: "none" } };
   }
 
   get record(): IdentityRecord | undefined {
@@ -70,7 +66,7 @@ export class Enrolment {
     const { record } = this;
     if (record === undefined || this.#reading === undefined) return undefined;
     const mayEnrol =
-      this.#otp.mark !== undefined && this.#facts !== undefined && this.#mismatches().length === 0;
+      this.#otp.seen.is === "there" && this.#facts !== undefined && this.#mismatches().length === 0;
     if (mayEnrol && this.#wantsOtp && this.#reading.is === "known" && this.#facts !== undefined) {
       return { as: "enrol", reading: this.#reading, facts: this.#facts };
     }
@@ -122,11 +118,11 @@ export class Enrolment {
   }
 
   /** Whether another password than before is there: worth another try. */
-  otpSeen(effectId: number, mark: string | undefined, now: Instant): boolean {
+  otpSeen(effectId: number, seen: OtpSeen, now: Instant): boolean {
     if (this.#otp.effectId !== effectId) return false;
-    const isNew = mark !== undefined && mark !== this.#otp.mark;
-    this.#otp = { effectId: undefined, dueAtMs: now.monotonicMs + otpEveryMs, mark };
-    return isNew;
+    const before = this.#otp.seen;
+    this.#otp = { effectId: undefined, dueAtMs: now.monotonicMs + otpEveryMs, seen };
+    return seen.is === "there" && !(before.is === "there" && before.mark === seen.mark);
   }
 
   enrolled(enrolment: EnrolmentRecord): EnrolmentEffect[] {
@@ -190,10 +186,21 @@ export class Enrolment {
       const { why, facts } = this.#reading;
       problems.push({ code: isNeeded ? "enrol.document-missing" : why, facts });
     }
-    if (this.#wantsOtp && this.#otp.mark === undefined && this.#otp.dueAtMs > 0) {
-      problems.push({ code: "otp.missing", facts: { file: this.#parameters.otpFile } });
-    }
+    if (this.#wantsOtp && this.#otp.dueAtMs > 0) problems.push(...this.#otpProblems());
     return problems;
+  }
+
+  #otpProblems(): Problem[] {
+    const { seen } = this.#otp;
+    const file = this.#parameters.otpFile;
+    switch (seen.is) {
+      case "there":
+        return [];
+      case "none":
+        return [{ code: "otp.missing", facts: { file } }];
+      case "unreadable":
+        return [{ code: "otp.unreadable", facts: { file, error: seen.error } }];
+    }
   }
 
   nextDeadline(): number | undefined {

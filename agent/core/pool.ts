@@ -4,6 +4,9 @@ import { LeaseQueue } from "./lease-queue.ts";
 import type { Lease } from "./lease-table.ts";
 import { type Pair, PoolSlots } from "./pool-slots.ts";
 
+/** Free slots of one pool that keep a row for the device they were of: three times what an instance serves. */
+const rememberedMax = 4_096;
+
 type Counted = "leased" | "cooling" | "quarantined";
 
 /**
@@ -42,8 +45,12 @@ export class Pool {
     return this.#fresh + this.#queue.length;
   }
 
-  /** The slot that never had a lease and comes next. It stays next until it is occupied. */
+  /**
+   * The slot that never had a lease and comes next. It stays next until it is occupied. None while enough are remembered
+   * whose device may come back: a /80 has more slots than there will ever be rows for.
+   */
   nextFresh(isTaken: (pair: Pair) => boolean): { slot: number; pair: Pair } | undefined {
+    if (this.#queue.length >= rememberedMax) return undefined;
     let slot = this.slots.nextGrantable(this.#cursor);
     while (slot !== undefined) {
       if (this.#isFresh(slot)) {

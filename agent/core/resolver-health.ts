@@ -1,5 +1,5 @@
-/** What came of asking the resolver for a name that it answers by itself. */
-export type Heard = "answer" | "silence" | "no such address here";
+/** What came of asking a DNS server. `refusal`: it answered that it cannot or will not tell. */
+export type Heard = "answer" | "refusal" | "silence" | "no such address here";
 
 const everyMs = 2_000;
 const everyMsMax = 60_000;
@@ -33,6 +33,7 @@ export class ResolverHealth {
     this.#askAtMs = nowMs + everyMs;
     switch (heard) {
       case "answer":
+      case "refusal":
         this.#misses = this.#renewals = 0;
         this.#problem = undefined;
         return false;

@@ -3,6 +3,7 @@ import type { DnsServers, ResourceSpec } from "../../protocol/specs.ts";
 import { domainsOf } from "./firewall.ts";
 import type { TunnelEnd } from "./firewall-groups.ts";
 import { learnedForMs, learnedSets } from "./firewall-learned.ts";
+import { cachedForMs } from "./resolver-names.ts";
 
 /** dnsmasq as the resolver that devices ask: its two files. */
 export interface ResolverFiles {
@@ -31,7 +32,7 @@ const cacheSize = 10_000;
 const waitingMax = 1_000;
 
 /**
- * No life time is handed out that outlives what the firewall knows (`learnedForMs`). Upstreams are asked strictly in
+ * No life time is handed out that outlives what the firewall knows (`learnedForMs`), and none is cached longer than `cachedForMs`. Upstreams are asked strictly in
  * order, those in `silent` last: asking all at once, or whoever answered first, would let a secondary that knows less
  * answer while the primary works. By itself dnsmasq asks the next one only when a device repeats its query with the same
  * number, which some do and some do not (2.90, measured; fast-dns-retry repeats to the same one): so `silent` is what
@@ -65,7 +66,7 @@ export function resolverFiles(
     `cache-size=${cacheSize}`,
     `dns-forward-max=${waitingMax}`,
     `max-ttl=${ttlMax}`,
-    `max-cache-ttl=${ttlMax}`,
+    `max-cache-ttl=${cachedForMs / 1000}`,
     "edns-packet-max=1232",
     ...setLines([...domainsOf(resources)]),
     "",

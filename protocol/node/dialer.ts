@@ -6,7 +6,7 @@ import type { FailureCode } from "../failures.ts";
 import { limits } from "../limits.ts";
 import type { LinkInput } from "../link.ts";
 import type { ClientMessage } from "../messages.ts";
-import { isTlsError } from "./network.ts";
+import { isTlsError, tlsFailureOf } from "./network.ts";
 
 /** The link's one outside thing: a WebSocket to the controller. At most one connection at a time. */
 export class Dialer implements Disposable {
@@ -120,7 +120,7 @@ const nameErrors = new Set(["ENOTFOUND", "EAI_AGAIN", "EAI_NODATA"]);
 function failureOf(error: NodeJS.ErrnoException): FailureCode {
   const code = error.code ?? "";
   if (nameErrors.has(code)) return "link.name";
-  if (isTlsError(code)) return "link.tls";
+  if (isTlsError(code)) return tlsFailureOf(code);
   if (code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH") return "protocol.too-large";
   return "link.unreachable";
 }

@@ -43,7 +43,12 @@ wants.`,
     completes: ["connector"],
     manPages: ["connector.1", "connector-agent.8", "enroll.yaml.5"],
     systemd: {
-      "systemd/system": ["system/connector.service", "system/connector-leave.service"],
+      "systemd/system": [
+        "system/connector.service",
+        "system/connector-leave.service",
+        "system/connector-otp.path",
+        "system/connector-otp.service",
+      ],
       "sysusers.d": ["sysusers.d/connector.conf"],
       "tmpfiles.d": ["tmpfiles.d/connector.conf"],
       "sysctl.d": ["sysctl.d/60-connector.conf"],

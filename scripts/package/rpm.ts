@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Architecture, Product } from "./products.ts";
 import { licence, maintainer, type Release, root } from "./release.ts";
 import { layTree, type PackageFile } from "./tree.ts";
@@ -74,7 +74,9 @@ cp -a ${tree}/. %{buildroot}/
 
 %files
 %defattr(-,root,root,-)
-%dir /usr/lib/${name}
+${ownFolders(name, files)
+  .map((folder) => `%dir ${folder}`)
+  .join("\n")}
 ${files.map(fileLine).join("\n")}
 
 ${readFileSync(join(root, `scripts/package/rpm/${name}.scriptlets`), "utf8")}
@@ -82,6 +84,12 @@ ${readFileSync(join(root, `scripts/package/rpm/${name}.scriptlets`), "utf8")}
 * ${rpmDate(release)} ${maintainer} - ${release.version}-${release.revision}
 ${release.changes.map((change) => `- ${change.replaceAll("%", "%%")}`).join("\n")}
 `;
+}
+
+/** Those that go with the package: folders of its name, and what is in them. */
+function ownFolders(name: string, files: readonly PackageFile[]): string[] {
+  const folders = files.map(({ path }) => dirname(path)).filter((path) => path.split("/").includes(name));
+  return [...new Set(folders)].sort();
 }
 
 function fileLine({ path }: PackageFile): string {

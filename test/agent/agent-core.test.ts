@@ -86,6 +86,52 @@ describe("the way to Active", () => {
     expect(world.pass(2_000).status.status).toBe("Online");
   });
 
+  test("a password that cannot be read: says so with the reason, and goes on when it can", () => {
+    const world = new World(emptyDisk());
+    world.otpError = "EACCES";
+    world.run({ kind: "start" }).pass(60_000);
+    expect(world.conditions).toMatchObject({ "otp.unreadable": { text: expect.stringContaining("EACCES") } });
+    expect(Object.keys(world.conditions)).toHaveLength(1);
+    expect(world.done.some((effect) => effect.do === "dial")).toBe(false);
+    world.otpError = undefined;
+    expect(world.pass(2_000).status.status).toBe("Online");
+  });
+
+  test("no network for ten minutes: it tries on, ever less often, and is there half a minute after", () => {
+    const world = new World(emptyDisk());
+    const { instance } = world;
+    world.instance = { is: "unknown", why: "imds.unreachable", facts: { error: "EHOSTUNREACH" } };
+    world.reading = unknown;
+    world.isControllerThere = false;
+    world.run({ kind: "start" }).pass(10 * 60_000);
+    expect(world.status.status).toBe("Configured");
+    const looks = world.done.filter((effect) => effect.do === "readInstance").length;
+    expect(looks).toBeGreaterThan(15);
+    expect(looks).toBeLessThan(60);
+    // The link-local address answers before the controller does.
+    world.instance = instance;
+    world.reading = known();
+    world.pass(31_000);
+    expect(Object.keys(world.conditions)).toEqual(["link.unreachable"]);
+    world.isControllerThere = true;
+    expect(world.pass(31_000).status.status).toBe("Online");
+  });
+
+  test("a clock at 1970: refused with words about the clock, and there as soon as it is set", () => {
+    const world = new World(emptyDisk());
+    const { wallAtZeroMs } = world;
+    world.wallAtZeroMs = 0;
+    world.refusal = "enrol.clock-skew";
+    world.run({ kind: "start" }).pass(60_000);
+    expect(world.status.status).toBe("Configured");
+    expect(world.conditions["enrol.clock-skew"]).toMatchObject({ text: expect.stringMatching(/clock/) });
+    expect(world.conditions["enrol.clock-skew"]?.hint).toContain("169.254.169.123");
+    world.wallAtZeroMs = wallAtZeroMs;
+    world.refusal = undefined;
+    expect(world.pass(60_000).status.status).toBe("Online");
+    expect(Object.keys(world.conditions)).toEqual(["clock.stepped"]);
+  });
+
   test("metadata that is silent at the start: waits for it, does not enrol without it", () => {
     const world = new World(emptyDisk());
     world.instance = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } };
@@ -545,7 +591,7 @@ test("results of effects that nobody waits for are dropped", () => {
     },
     { kind: "stored", part: "leases", effectId: 9_999, why: "store.full" },
     { kind: "stored", part: "memory", effectId: 9_999, why: "store.full" },
-    { kind: "otpSeen", effectId: 9_999, mark: "x" },
+    { kind: "otpSeen", effectId: 9_999, seen: { is: "there", mark: "x" } },
     { kind: "trafficRead", effectId: 9_999, result: success(new Map()) },
     { kind: "compared", effectId: 9_999, result: failed("datapath.failing") },
   );
@@ -559,6 +605,20 @@ test("a wall clock that is set is told, and changes nothing", () => {
   const conditions = world.agent.views(() => now).status().conditions;
   expect(conditions).toMatchObject([{ code: "clock.stepped", text: expect.stringContaining("3600") }]);
   expect(world.views.sessions()).toMatchObject([{ state: "granted" }]);
+});
+
+test("a boot with the clock at 1970, set a minute later: leases are as they were", () => {
+  const world = active(session(1));
+  const { wallAtZeroMs } = world;
+  const before = world.views.leases();
+  world.wallAtZeroMs = -world.nowMs;
+  world.restart().run({ kind: "start" }).pass(60_000);
+  expect(world.status.status).toBe("Active");
+  world.wallAtZeroMs = wallAtZeroMs;
+  world.pass(60_000);
+  expect(world.views.sessions()).toMatchObject([{ state: "granted" }]);
+  expect(world.views.leases()).toHaveLength(before.length);
+  expect(Object.keys(world.conditions)).toEqual(["clock.stepped"]);
 });
 
 test("an address that comes onto the host's interface late is seen", () => {

@@ -25,7 +25,9 @@ const gateway = eni.subnetIpv4CidrBlock.replace(/\.0\/\d+$/, ".1");
 const prefix = eni.subnetIpv4CidrBlock.replace(/\.0\/\d+$/, ".176/28");
 
 /** An instance's host before the agent was ever started: all well, unless a test spoils something. */
-async function host(options: { date?: string; parameters?: Record<string, string>; otpMode?: number } = {}) {
+async function host(
+  options: { date?: string; parameters?: Record<string, string>; otpMode?: number; userData?: string } = {},
+) {
   const folder = temporaryFolder();
   const at = (name: string) => join(folder.path, name);
   const certificate = await authority.issueServer([...loopbackNames]);
@@ -37,7 +39,8 @@ async function host(options: { date?: string; parameters?: Record<string, string
     },
   ).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const imds = await startImds({ instance });
+  const { userData } = options;
+  const imds = await startImds({ instance: userData === undefined ? instance : { ...instance, userData } });
   imds.assignPrefix(prefix);
   writeFileSync(at("ca.pem"), authority.certificatePem);
   writeFileSync(at("otp"), "OTP-4711-secret", { mode: options.otpMode ?? 0o600 });
@@ -60,6 +63,7 @@ async function host(options: { date?: string; parameters?: Record<string, string
     ...noDataPath,
     NO_COLOR: "1",
     CONNECTOR_INTERFACE: "imds",
+    CONNECTOR_CLOUD_INIT_RESULT: at("result.json"),
     AWS_EC2_METADATA_SERVICE_ENDPOINT: imds.url,
   };
   return {
@@ -173,6 +177,46 @@ test("a clock that is off by an hour fails as enrolment would", async () => {
   });
 });
 
+test("a clock at 1970 is named where the certificate is not valid yet by it", () => {
+  const seen: ControllerSeen = {
+    url: "https://c.example",
+    name: { is: "done", addresses: ["192.0.2.1"] },
+    tcp: { is: "done", ms: 3 },
+    tls: { is: "failed", code: "CERT_NOT_YET_VALID", error: "certificate is not yet valid" },
+  };
+  expect(judgeController(seen, 90_000)[2]).toMatchObject({
+    result: "FAIL",
+    code: "link.certificate-early",
+    text: expect.stringContaining("1970-01-01T00:01"),
+    action: expect.stringContaining("The clock is behind"),
+  });
+});
+
+test("cloud-init that took no data, took it from EC2, had errors, or has not ended", async () => {
+  await using here = await host();
+  const result = (datasource: string, errors: string[] = []) =>
+    writeFileSync(join(here.folder, "result.json"), JSON.stringify({ v1: { datasource, errors } }));
+  expect(await here.line("cloud-init")).toBeUndefined();
+  result("DataSourceEc2Local");
+  expect(await here.line("cloud-init")).toMatchObject({ result: "ok" });
+  result("DataSourceNone");
+  // An instance without user-data has nothing to miss.
+  expect(await here.line("cloud-init")).toMatchObject({ result: "ok" });
+  result("DataSourceEc2Local", ["('scripts_user', RuntimeError('Runparts: 1 failures'))"]);
+  expect(await here.line("cloud-init")).toMatchObject({
+    result: "warn",
+    text: expect.stringContaining("an error: ('scripts_user'"),
+    action: expect.stringContaining("cloud-init status --long"),
+  });
+  await using other = await host({ userData: "#cloud-config\n" });
+  writeFileSync(join(other.folder, "result.json"), '{"v1":{"datasource":"DataSourceNone","errors":[]}}');
+  expect(await other.line("cloud-init")).toMatchObject({
+    result: "warn",
+    code: "parameters.no-datasource",
+    action: expect.stringContaining("datasource_list: [Ec2]"),
+  });
+});
+
 test("the identity: none, made, copied, damaged, open to others", async () => {
   await using here = await host();
   expect(await here.line("identity")).toMatchObject({
@@ -230,6 +274,10 @@ test("judgements of what a test cannot easily make", () => {
   expect(judgeStateFolder("/s", { is: "none" })).toMatchObject({ result: "warn" });
   expect(judgeOtp("/o", { is: "none" }, false)).toMatchObject({ result: "FAIL", code: "otp.missing" });
   expect(judgeOtp("/o", { is: "none" }, true)).toMatchObject({ result: "ok" });
+  expect(judgeOtp("/o", { is: "hidden", error: "not a file" }, false)).toMatchObject({
+    result: "FAIL",
+    code: "otp.unreadable",
+  });
   expect(judgeOtp("/o", { is: "there", mode: 0o600, bytes: 0 }, false)).toMatchObject({ result: "FAIL" });
   expect(judgeOtp(undefined, undefined, false)).toMatchObject({ result: "skip" });
   const done = { is: "done", status: 404, dateMs: undefined, atMs: 0 } as const;

@@ -254,3 +254,24 @@ test("an IPv6 pool is arithmetic: sixty-four ranges cost nothing until they are 
   expect(w.leases.outcome("s1")).toEqual({ outcome: "granted", epoch: 1, ipv6: "2001:db8:0:1::" });
   expect(w.disk.rows.size).toBe(1);
 });
+
+test("a /80 does not keep a row for every device that ever came", () => {
+  const w = new LeaseWorld();
+  w.configure(new Map([["staff", pool([], ["2001:db8::/80"])]]));
+  const come = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => [`s${from + i}`, session(`d${from + i}`)] as const);
+  for (let round = 0; round < 5; round++) {
+    w.snapshot(come(1_500 * round, 1_500));
+    w.settle();
+    w.snapshot([]);
+    w.settle();
+    w.live(coolDownMs);
+    w.settle();
+  }
+  expect(w.disk.rows.size).toBeLessThanOrEqual(4_096 + 1_500);
+  // Who comes back before that many others have come gets its former address still.
+  const former = [...w.disk.rows.values()].find(({ device }) => device === "d7499")?.ipv6;
+  w.snapshot([["back", session("d7499")]]);
+  w.settle();
+  expect(w.leases.outcome("back")).toMatchObject({ outcome: "granted", ipv6: former });
+});

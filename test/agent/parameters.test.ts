@@ -162,10 +162,18 @@ describe("the file", () => {
     ["a field twice", `${lines}ip: 1.2.3.4\n`, /line 4: Map keys must be unique/],
     ["an open quote", `${lines}health: "off\n`, /line \d: /],
     ["an alias bomb", "controller: &a [x]\nip: [*a, *a]\n", /has aliases/],
+    ["no YAML", "%PDF-1.7\n%\u00e2\u00e3\n{[", /line \d: /],
     ["too long", `${lines}#${"x".repeat(70_000)}\n`, /too long/],
   ])("with %s", (_name, text, problem) => {
     const result = load(text);
     expect(result.ok ? "fine" : result.problems[0]?.problem).toMatch(problem);
+  });
+
+  test("of 17 KB: read when it is comments, and quoted in short when it is a value", () => {
+    expect(load(`#${"x".repeat(17_408)}\n${lines}`).ok).toBe(true);
+    const result = load(lines.replace("172.18.139.4", "1".repeat(17_408)));
+    expect(result.ok ? [] : result.problems.map(({ field }) => field)).toEqual(["ip"]);
+    expect(JSON.stringify(result).length).toBeLessThan(400);
   });
 
   test("that is missing is named before the fields that are", () => {

@@ -1,5 +1,5 @@
 import { Agent, type AgentEffect, type AgentInput, type Note } from "../../agent/core/agent.ts";
-import type { InstanceReading } from "../../agent/core/enrolment.ts";
+import type { InstanceReading, OtpSeen } from "../../agent/core/enrolment.ts";
 import type { IdentityRecord, SavedIdentity } from "../../agent/core/identity.ts";
 import type { NoticesReading } from "../../agent/core/notice-shapes.ts";
 import type { Parameters } from "../../agent/core/parameters.ts";
@@ -76,6 +76,8 @@ export function enrolledDisk(): Disk {
 export class World {
   agent: Agent;
   nowMs = 1_000;
+  /** What the host's clock shows at monotonic zero. Changed, the clock was set. */
+  wallAtZeroMs = 1_700_000_000_000;
   readonly disk: Disk;
   readonly parameters: Parameters;
   readonly sent: ClientMessage[] = [];
@@ -97,6 +99,7 @@ export class World {
   isMetadataSlow = false;
   #unanswered: number | undefined;
   otp: string | undefined = "one";
+  otpError: string | undefined;
   diskFails: FailureCode | undefined;
   starts = 0;
   dataPathFails = false;
@@ -138,7 +141,12 @@ export class World {
   }
 
   get now() {
-    return { monotonicMs: this.nowMs, wallMs: 1_700_000_000_000 + this.nowMs };
+    return { monotonicMs: this.nowMs, wallMs: this.wallAtZeroMs + this.nowMs };
+  }
+
+  get otpSeen(): OtpSeen {
+    if (this.otpError !== undefined) return { is: "unreadable", error: this.otpError };
+    return this.otp === undefined ? { is: "none" } : { is: "there", mark: this.otp };
   }
 
   get isLinked(): boolean {
@@ -285,7 +293,7 @@ export class World {
         return;
       }
       case "lookForOtp":
-        this.#inputs.push({ kind: "otpSeen", effectId: effect.effectId, mark: this.otp });
+        this.#inputs.push({ kind: "otpSeen", effectId: effect.effectId, seen: this.otpSeen });
         return;
       case "saveEnrolment": {
         if (this.diskFails === undefined && this.disk.identity.is === "saved") {

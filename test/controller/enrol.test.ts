@@ -25,7 +25,7 @@ const usedOtp = (h: Harness) => {
 /** Every way in which an agent is refused, and how to come to it. A code without a case does not compile. */
 type Refusal = Exclude<
   Extract<FailureCode, `enrol.${string}` | `otp.${string}`>,
-  "otp.missing" | "enrol.document-missing"
+  "otp.missing" | "otp.unreadable" | "enrol.document-missing"
 >;
 
 const cases: Record<Refusal, Case> = {

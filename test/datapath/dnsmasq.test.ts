@@ -16,6 +16,7 @@ import { firewallOf } from "../../agent/core/firewall.ts";
 import { learnedSets } from "../../agent/core/firewall-learned.ts";
 import { type ResolverFiles, resolverFiles, serversOf } from "../../agent/core/resolver.ts";
 import type { Heard } from "../../agent/core/resolver-health.ts";
+import { cachedForMs } from "../../agent/core/resolver-names.ts";
 import type { DnsServers, ResourceSpec } from "../../protocol/specs.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { insideOf, runIn } from "../support/namespaces.ts";
@@ -121,9 +122,48 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
     expect(await world.users.ask(staff.ipv4 ?? "", "tcp", app.ipv4, 80)).toBe("silence");
     expect(JSON.parse(await resolve("app.internal"))).toEqual([{ address: app.ipv4, ttl: 300 }]);
     expect(JSON.parse(await resolve("app.internal", "AAAA"))).toEqual([{ address: app.ipv6, ttl: 300 }]);
+    // From the cache.
+    const [cached] = JSON.parse(await resolve("app.internal")) as { ttl: number }[];
+    expect(cached?.ttl).toBeLessThanOrEqual(cachedForMs / 1000);
     expect(await world.users.ask(staff.ipv4 ?? "", "tcp", app.ipv4, 80)).toBe(staff.ipv4);
     expect(await world.users.ask(staff.ipv6 ?? "", "tcp", app.ipv6, 80)).toBe(staff.ipv6);
     expect(await world.users.ask(staff.ipv4 ?? "", "tcp", app.ipv4, 81)).toBe("silence");
+  });
+
+  test("a device that never asked here reaches an application by the address it knows from before", async () => {
+    await serve([web, service("none", "no-such-name.internal", "any", ["staff"])]);
+    await world.vpc.serve("tcp", app.ipv4, 80);
+    await world.vpc.serve("tcp", app.ipv6, 80);
+    const ask = () =>
+      Promise.all([
+        world.users.ask(staff.ipv4 ?? "", "tcp", app.ipv4, 80),
+        world.users.ask(staff.ipv6 ?? "", "tcp", app.ipv6, 80),
+      ]);
+    const reached = [staff.ipv4, staff.ipv6];
+    const keep = () =>
+      inside.request({
+        do: "keep",
+        names: ["app.internal", "no-such-name.internal"],
+        pid: resolver.pid ?? 0,
+        address: "100.64.0.1",
+      });
+    expect(await ask()).toEqual(["silence", "silence"]);
+    await keep();
+    const isLearned = async () => {
+      const sets = await Promise.all(learnedSets("app.internal").map(({ now }) => set(now)));
+      return [app.ipv4, app.ipv6].every((address, i) => sets[i]?.includes(address));
+    };
+    await until("it is learned", isLearned);
+    expect(await ask()).toEqual(reached);
+    // What another process has in its cache, or never had, is nothing that this one learned.
+    await table.age();
+    const { pid = 0 } = resolver;
+    process.kill(pid, "SIGKILL");
+    await until("it runs again", () => resolver.pid !== undefined && resolver.pid !== pid);
+    await keep();
+    await until("it is learned again", isLearned);
+    await table.age();
+    expect(await ask()).toEqual(reached);
   });
 
   test("an address is known until its second step of age after the last answer, and a new answer renews it", async () => {
@@ -263,7 +303,8 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
     const { pid = 0 } = resolver;
     rmSync(resolverPaths(world.instance.folder).pidFile);
     await until("there is another", () => resolver.pid !== undefined && resolver.pid !== pid);
-    expect(existsSync(`/proc/${pid}`)).toBe(false);
+    // One that has ended is in /proc until its parent has been told.
+    await until("the first is gone", () => !existsSync(`/proc/${pid}`));
     expect(await resolve("who.internal")).toContain("10.9.9.1");
   });
 

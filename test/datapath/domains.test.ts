@@ -12,6 +12,7 @@ import { instanceEnd } from "../../protocol/tunnel.ts";
 import { untilActive } from "../e2e/look.ts";
 import { obstacle, seen, shell, title } from "../lab/vpc-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
 
 /** A connector whose services are named by domain, and by nothing else. */
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 90_000 });
@@ -34,6 +35,16 @@ describe.skipIf(obstacle !== undefined)(title("services by domain alone"), () =>
   afterAll(async () => {
     await lab?.[Symbol.asyncDispose]();
     folder[Symbol.dispose]();
+  });
+
+  test("are reached at the address of before by a device that has not asked this instance for it", async () => {
+    const urls = [`http://${web.ipv4}/`, `http://[${web.ipv6}]/`];
+    await until("the instance knows them by itself", async () => {
+      const answers = await device().ask(
+        ...urls.map((url) => ({ kind: "http", url, withinMs: 1_000 }) as const),
+      );
+      return answers.every(({ ok }) => ok);
+    });
   });
 
   test("answer by name over both families, with the user's own address, and on no other port", async () => {

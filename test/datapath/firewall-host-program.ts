@@ -8,6 +8,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ask } from "../../agent/adapters/dns-question.ts";
+import { NameKeeper, type NamesToKeep } from "../../agent/adapters/dnsmasq-names.ts";
 import { UpstreamWatch } from "../../agent/adapters/dnsmasq-upstreams.ts";
 import { livenessName } from "../../agent/core/resolver.ts";
 import { createLogger } from "../../protocol/node/log.ts";
@@ -47,6 +48,13 @@ export type Request =
   | { readonly do: "repeat"; readonly from: string; readonly server: string; readonly name: string }
   /** Asks the resolver of this host whether it answers, as the agent does. */
   | { readonly do: "listens"; readonly address: string }
+  /** Keeps names known to the resolver of this host, as the agent does, until told otherwise. */
+  | {
+      readonly do: "keep";
+      readonly names: readonly string[];
+      readonly pid: number;
+      readonly address: string;
+    }
   /** Watches DNS servers from now on, and answers with those that are silent when they next change. */
   | { readonly do: "watch"; readonly servers: readonly string[] }
   /** Asks for one name every 2 ms, each time once; answers with how many were asked and answered as JSON. */
@@ -81,7 +89,15 @@ function handle(request: Request): Promise<string> {
     case "repeat":
       return repeat(request);
     case "listens":
-      return ask({ server: request.address, from: request.address, name: livenessName, withinMs: 900 });
+      return ask({
+        server: request.address,
+        from: request.address,
+        name: livenessName,
+        type: "NS",
+        withinMs: 900,
+      });
+    case "keep":
+      return Promise.resolve(keep(request));
     case "watch":
       return nextSilent(request.servers);
     case "pelt":
@@ -214,6 +230,14 @@ function nextSilent(servers: readonly string[]): Promise<string> {
   return new Promise((resolve) => {
     onSilent = resolve;
   });
+}
+
+let toKeep: NamesToKeep = { names: new Set(), pid: undefined, address: undefined };
+new NameKeeper(() => toKeep);
+
+function keep({ names, pid, address }: Request & { do: "keep" }): string {
+  toKeep = { names: new Set(names), pid, address };
+  return "kept";
 }
 
 async function pelt({ from, server, forMs }: Request & { do: "pelt" }): Promise<string> {

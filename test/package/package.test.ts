@@ -70,6 +70,8 @@ describe.skipIf(missing.length > 0)(title, () => {
       "/usr/lib/modules-load.d/connector.conf",
       "/usr/lib/sysctl.d/60-connector.conf",
       "/usr/lib/systemd/system/connector-leave.service",
+      "/usr/lib/systemd/system/connector-otp.path",
+      "/usr/lib/systemd/system/connector-otp.service",
       "/usr/lib/systemd/system/connector.service",
       "/usr/lib/systemd/system/connector.service.d/10-since-254.conf",
       "/usr/lib/sysusers.d/connector.conf",

@@ -4,7 +4,7 @@ import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import { createServer as createNetServer } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
+import { createAuthority, loopbackNames, type Validity } from "../../lab/certificates.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { LinkInput } from "../../protocol/link.ts";
 import { Dialer } from "../../protocol/node/dialer.ts";
@@ -140,9 +140,9 @@ describe("why a dial ends", () => {
 });
 
 describe("TLS", () => {
-  async function tlsServer(): Promise<{ url: string; ca: string }> {
+  async function tlsServer(validity?: Validity): Promise<{ url: string; ca: string }> {
     const authority = await createAuthority();
-    const certificate = await authority.issueServer(loopbackNames);
+    const certificate = await authority.issueServer(loopbackNames, validity);
     const https = createHttpsServer({ cert: certificate.certificatePem, key: certificate.privateKeyPem });
     const server = new WebSocketServer({ server: https, path: "/link" });
     server.on("connection", (socket) => socket.send('{"type":"pong","id":1}'));
@@ -165,6 +165,21 @@ describe("TLS", () => {
       expect(await closed()).toMatchObject({ why: "link.tls" });
     }
   });
+
+  // As a clock at 1970 sees every certificate, and one that is years ahead.
+  test.each([
+    ["early", [1, 90], "link.certificate-early"],
+    ["expired", [-90, -1], "link.certificate-expired"],
+  ] as const)(
+    "a certificate that is %s by this clock has a code of its own",
+    async (_when, [from, to], why) => {
+      const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
+      const { url, ca } = await tlsServer({ notBefore: inDays(from), notAfter: inDays(to) });
+      const { dialer, closed } = dialler(url, ca);
+      dialer.dial(1);
+      expect(await closed()).toMatchObject({ why });
+    },
+  );
 });
 
 test("dialling again leaves one connection, and the old one's end is told by its number", async () => {

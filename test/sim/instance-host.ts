@@ -340,7 +340,11 @@ export class InstanceHost implements Client {
         process.post({ kind: "identityMade", effectId: effect.effectId, result: this.#makeIdentity() });
         return;
       case "lookForOtp":
-        process.post({ kind: "otpSeen", effectId: effect.effectId, mark: disk.otp?.mark });
+        process.post({
+          kind: "otpSeen",
+          effectId: effect.effectId,
+          seen: disk.otp === undefined ? { is: "none" } : { is: "there", mark: disk.otp.mark },
+        });
         return;
       case "saveEnrolment": {
         const isFailing = this.diskFault?.is === "failing";

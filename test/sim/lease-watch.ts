@@ -32,9 +32,10 @@ export class LeaseWatch {
    */
   readonly #onDiskUntilMs = new Map<string, number>();
 
+  readonly #starts = new Map<InstanceHost, number>();
   /** Addresses that are kept for those who are refused, and since when. */
   readonly #kept = new Map<InstanceHost, ReadonlyMap<string, number>>();
-  /** The last epoch each instance said it has granted, by instance and session: until its database is lost. */
+  /** The last epoch each instance has of a session, by both: until it has it no more, or starts anew. */
   readonly #epochs = new Map<string, number>();
 
   constructor(world: World) {
@@ -89,9 +90,7 @@ export class LeaseWatch {
       const last = this.#last.get(`${host.name} ${address}`);
       if (last !== undefined) last.wasUsed = true;
     }
-    const before = this.#epochs.get(`${host.name} ${session}`) ?? 0;
-    check(epoch >= before, 5, () => `${host.name} fell from epoch ${before} of ${session} to ${epoch}`);
-    this.#epochs.set(`${host.name} ${session}`, epoch);
+    this.#rises(host, session, epoch);
   }
 
   /**
@@ -101,7 +100,11 @@ export class LeaseWatch {
   look(): void {
     for (const host of this.#world.instances) {
       const views = host.agent?.views(() => host.now);
-      const refused = views?.sessions().filter(({ state }) => state === "refused") ?? [];
+      const sessions = views?.sessions() ?? [];
+      if (this.#starts.get(host) !== host.starts) this.forgets(host);
+      this.#starts.set(host, host.starts);
+      for (const { session, epoch } of sessions) this.#rises(host, session, epoch);
+      const refused = sessions.filter(({ state }) => state === "refused");
       const leases = refused.length === 0 ? [] : (views?.leases() ?? []);
       const kept = refused.flatMap(({ session }) => {
         const lease = leases.find((one) => one.session === session && one.state === "leased");
@@ -111,6 +114,14 @@ export class LeaseWatch {
       });
       this.#keeps(host, kept);
     }
+  }
+
+  /** Invariant 5: an instance that has a session does not go back to an epoch of it that is over. */
+  #rises(host: InstanceHost, session: string, epoch: number): void {
+    const name = `${host.name} ${session}`;
+    const before = this.#epochs.get(name) ?? 0;
+    check(epoch >= before, 5, () => `${host.name} fell from epoch ${before} of ${session} to ${epoch}`);
+    this.#epochs.set(name, epoch);
   }
 
   #keeps(host: InstanceHost, kept: readonly string[]): void {

@@ -1,5 +1,5 @@
-import { copyFileSync, mkdirSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { InstanceView } from "../../controller/core/views.ts";
 import type { Machine } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
@@ -11,25 +11,25 @@ import type { BootedHost } from "./booted-host.ts";
 
 /** The agent's package for this machine as `first` and `second` of the format, which differ in their revision only. */
 export async function makeTwo(out: string, format: Format): Promise<void> {
-  for (const [revision, name] of [
-    [1, "first"],
-    [2, "second"],
-  ] as const) {
-    const folder = join(out, `${format}-${name}`);
-    mkdirSync(folder, { recursive: true });
-    const made = await makePackages({
-      products: products.filter((product) => product.name === "connector"),
-      architectures: [process.arch === "arm64" ? "arm64" : "amd64"],
-      formats: [format],
-      release: releaseOf(revision),
-      level: 0,
-      out: folder,
-    });
-    const [built] = made.filter((path) => basename(path).endsWith(format));
-    if (built === undefined) throw new Error(`no .${format}`);
-    copyFileSync(built, join(out, `${name}.${format}`));
-    rmSync(folder, { recursive: true });
-  }
+  await makeOne("connector", format, 1, join(out, `first.${format}`));
+  await makeOne("connector", format, 2, join(out, `second.${format}`));
+}
+
+export async function makeOne(name: string, format: Format, revision: number, to: string): Promise<void> {
+  const folder = `${to}.made`;
+  mkdirSync(folder, { recursive: true });
+  const made = await makePackages({
+    products: products.filter((product) => product.name === name),
+    architectures: [process.arch === "arm64" ? "arm64" : "amd64"],
+    formats: [format],
+    release: releaseOf(revision),
+    level: 0,
+    out: folder,
+  });
+  const [built] = made.filter((path) => path.endsWith(`.${format}`));
+  if (built === undefined) throw new Error(`no .${format}`);
+  renameSync(built, to);
+  rmSync(folder, { recursive: true });
 }
 
 /** Leaves parameters where cloud-init would. */
@@ -67,8 +67,8 @@ export async function journal(host: BootedHost): Promise<string> {
   return host.run("journalctl --no-pager --quiet --unit connector --output cat | tail -40");
 }
 
-export async function mainPid(host: BootedHost): Promise<number> {
-  return Number((await host.unit("connector", "MainPID")).MainPID);
+export async function mainPid(host: BootedHost, unit = "connector"): Promise<number> {
+  return Number((await host.unit(unit, "MainPID")).MainPID);
 }
 
 /** Once it has enrolled, gives it the pools that AWS assigned. */

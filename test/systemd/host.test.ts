@@ -8,6 +8,7 @@ import { planDevices, planInstances } from "../../lab/plan.ts";
 import { Process } from "../../lab/process.ts";
 import { corporateAddresses } from "../../lab/vpc/corporate.ts";
 import { VpcPlace, vpcPlaceObstacle } from "../../lab/vpc-place.ts";
+import { patient } from "../e2e/look.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { BootedHost } from "./booted-host.ts";
@@ -17,6 +18,7 @@ import {
   configurePools,
   journal,
   mainPid,
+  makeOne,
   makeTwo,
   untilStatus,
   viewOf,
@@ -50,11 +52,13 @@ describe.skipIf(obstacle !== undefined)(
     beforeAll(async () => {
       const packages = join(folder.path, "packages");
       mkdirSync(packages);
-      const [root] = await Promise.all([debianRoot("trixie"), makeTwo(packages, "deb")]);
+      const controllerPackage = join(packages, "controller.deb");
+      const [root] = await Promise.all([
+        debianRoot("trixie"),
+        makeTwo(packages, "deb").then(() => makeOne("connector-controller", "deb", 1, controllerPackage)),
+      ]);
       const place = VpcPlace.open(join(folder.path, "vpc"));
-      // Nobody judges an instance by how long a busy machine takes to restart its agent.
-      const controllerSettings = { linkGraceMs: 60_000 };
-      lab = await Lab.start({ folder: folder.path, place, controllerSettings });
+      lab = await Lab.start({ folder: folder.path, place, controllerSettings: patient });
       const [plan] = planInstances(1);
       if (plan === undefined) throw new RangeError("no plan");
       machine = await lab.prepare(plan);
@@ -84,7 +88,9 @@ describe.skipIf(obstacle !== undefined)(
 
     test("units are verified and exposed as little as documented, by this systemd", async () => {
       expect(
-        await run("systemd-analyze verify --man=no connector.service connector-leave.service 2>&1"),
+        await run(
+          "systemd-analyze verify --man=no connector.service connector-leave.service connector-otp.path 2>&1",
+        ),
       ).toBe("");
       expect(Number(await exposure("connector"))).toBeLessThanOrEqual(1.6);
       expect(Number(await exposure("connector-leave"))).toBeLessThanOrEqual(0.4);
@@ -129,6 +135,7 @@ describe.skipIf(obstacle !== undefined)(
       await configurePools(lab, machine);
       await untilStatus(host, /^Active as \S+ in lab, 0 sessions/);
       expect(await journal(host)).not.toContain('"level":"error"');
+      await until("the spent password is gone", async () => (await run("ls /run/credstore")) === "");
       // Parameters are kept for later boots, which find no /run of this one; the password is not.
       expect(await run("stat -c '%U %G %a' /etc/connector/enroll.yaml")).toBe("root connector 640");
     });
@@ -245,13 +252,45 @@ describe.skipIf(obstacle !== undefined)(
       expect(await kernelState()).toBe("");
       expect(await run("ls -A /var/lib/connector")).toContain("identity.json");
       await run("dpkg --purge connector; rm -r /run/systemd/system/connector*.d; systemctl daemon-reload");
-      const added = (await run(listing))
-        .split("\n")
-        .filter((path) => !filesBefore.split("\n").includes(path));
-      expect(added).toEqual([]);
+      expect(await added()).toEqual([]);
       expect(await run("getent passwd connector; getent group connector; echo none")).toBe("none");
       expect(await host.state()).toBe("running");
     });
+
+    test("the controller: waits for its configuration, says how it goes, comes back, and leaves nothing", async () => {
+      await run("dpkg --install /packages/controller.deb");
+      const unit = (...names: string[]) => host.unit("connector-controller", ...names);
+      expect(await unit("ActiveState", "UnitFileState")).toEqual({
+        ActiveState: "inactive",
+        UnitFileState: "enabled",
+      });
+      await run(`echo 'listen: 127.0.0.1:8443' >/etc/connector-controller/controller.yaml
+        systemctl start connector-controller`);
+      expect(await unit("StatusText", "ActiveState")).toEqual({
+        StatusText: "0 of 0 instances active, 0 sessions",
+        ActiveState: "active",
+      });
+      expect(Number(await exposure("connector-controller"))).toBeLessThanOrEqual(1.1);
+      const pid = await mainPid(host, "connector-controller");
+      const capabilities = await run(`grep -E '^(CapEff|CapBnd):' /proc/${pid}/status`);
+      expect(capabilities).toMatch(/^CapEff:\s0+\nCapBnd:\s0+$/);
+      const make = "token create --state-dir /var/lib/connector-controller --name admin --out /tmp/token";
+      await run(`runuser -u connector-controller -- connector-controller ${make}`);
+      const env = "CONNECTOR_URL=http://127.0.0.1:8443 CONNECTOR_ADMIN_TOKEN_FILE=/tmp/token";
+      expect(await run(`${env} connector-controller group create Employees`)).toContain("is created");
+      await run(`kill -KILL ${pid}`);
+      await until("another", async () => ![0, pid].includes(await mainPid(host, "connector-controller")));
+      await until("it is ready", async () => (await unit("ActiveState")).ActiveState === "active");
+      expect(await run(`${env} connector-controller group list`)).toContain("Employees");
+      await run("dpkg --purge connector-controller");
+      expect(await added()).toEqual([]);
+      expect(await host.state()).toBe("running");
+    });
+
+    async function added(): Promise<string[]> {
+      const before = new Set(filesBefore.split("\n"));
+      return (await run(listing)).split("\n").filter((path) => !before.has(path));
+    }
 
     async function exposure(unit: string): Promise<string | undefined> {
       return /level for \S+: ([\d.]+)/.exec(await run(`systemd-analyze security --no-pager ${unit}`))?.[1];

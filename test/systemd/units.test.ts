@@ -23,6 +23,7 @@ describe.skipIf(obstacle)(obstacle === undefined ? "units" : `units (${obstacle}
   test.each([
     ["connector.service", 1.7],
     ["connector-leave.service", 0.4],
+    ["connector-otp.service", 0.9],
     ["connector-controller.service", 1.3],
   ])("%s is exposed by %f at most", (unit, max) => {
     const args = ["security", "--offline=true", "--no-pager", `--threshold=${max * 10}`];

@@ -5,6 +5,7 @@ import { isIP, type Socket, connect as tcpConnect } from "node:net";
 import { performance } from "node:perf_hooks";
 import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import { Failure } from "../../../protocol/failures.ts";
+import { tlsFailureOf } from "../../../protocol/node/network.ts";
 import { fail, type Line, lineOf, ok, skip, warn } from "./line.ts";
 
 /** Each step of the way to the controller has so long. */
@@ -80,7 +81,12 @@ function judgeTcp(host: string, tcp: ControllerSeen["tcp"]): Line {
 
 function judgeTls(tls: ControllerSeen["tls"], nowMs: number): Line {
   if (tls === undefined) return skip("controller TLS", "needs TCP");
-  if (tls.is === "failed") return lineOf("controller TLS", new Failure("link.tls", { error: tls.code }));
+  if (tls.is === "failed") {
+    const code = tlsFailureOf(tls.code);
+    const clock =
+      code === "link.tls" ? {} : { "this host's clock": new Date(nowMs).toISOString().slice(0, 16) };
+    return lineOf("controller TLS", new Failure(code, { error: tls.code, ...clock }));
+  }
   const leftMs = tls.validToMs - nowMs;
   const text = `${tls.protocol}, certificate trusted, valid for ${Math.floor(leftMs / dayMs)} days`;
   if (leftMs > certificateDaysMin * dayMs) return ok("controller TLS", text);

@@ -5,6 +5,7 @@ import { loadParameters } from "../../adapters/parameters.ts";
 import type { Environment, Parameters } from "../../core/parameters.ts";
 import type { Report } from "../page.ts";
 import { judgeClock, lookAtClock } from "./clock.ts";
+import { judgeCloudInit, lookAtCloudInit } from "./cloud-init.ts";
 import { judgeController, walkToController } from "./controller.ts";
 import { type DataPathHost, judgeDataPath, lookAtDataPath } from "./datapath/main.ts";
 import { isEnrolled, judgeIdentity, lookAtIdentity } from "./identity.ts";
@@ -47,7 +48,9 @@ export async function checkHost({ parameters: path, stateDir, env }: Host): Prom
   ]);
   const local = env.CONNECTOR_INTERFACE === "imds" ? undefined : localIpv4Addresses();
   const otp = parameters && lookAtFile(parameters.otpFile);
+  const cloudInit = lookAtCloudInit(env.CONNECTOR_CLOUD_INIT_RESULT);
   return checkReport([
+    ...judgeCloudInit(cloudInit, metadata.hasUserData),
     ...judgeParameters(path, result),
     ...judgeMetadata(metadata.reading, parameters, local),
     judgeStateFolder(stateDir, lookAtFolder(stateDir)),
@@ -63,8 +66,13 @@ export async function checkHost({ parameters: path, stateDir, env }: Host): Prom
 async function lookAtMetadata(parameters: Parameters | undefined, env: Environment) {
   const imds = new Imds({ env, clock: systemClock, ip: parameters?.ip });
   const reading = await imds.readPrefixes();
-  const id = reading.is === "known" ? await imds.get("meta-data/instance-id") : undefined;
-  return { reading, ec2InstanceId: id?.ok ? id.value : undefined };
+  if (reading.is === "unknown") return { reading };
+  const [id, userData] = await Promise.all([imds.get("meta-data/instance-id"), imds.get("user-data")]);
+  return {
+    reading,
+    ec2InstanceId: id.ok ? id.value : undefined,
+    hasUserData: userData.ok ? userData.value !== undefined : undefined,
+  };
 }
 
 async function linesOfDataPath(host: DataPathHost, env: Environment): Promise<Line[]> {

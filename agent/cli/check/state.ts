@@ -21,10 +21,13 @@ export type FolderSeen =
   | { readonly is: "none" }
   | { readonly is: "hidden"; readonly error: string };
 
+const notAFile = "not a file";
+
 export function lookAtFile(path: string): FileSeen {
   try {
-    const { mode, size } = statSync(path);
-    return { is: "there", mode: mode & 0o777, bytes: size };
+    const file = statSync(path);
+    if (!file.isFile()) return { is: "hidden", error: notAFile };
+    return { is: "there", mode: file.mode & 0o777, bytes: file.size };
   } catch (error) {
     return absence(error);
   }
@@ -47,6 +50,8 @@ export function judgeOtp(
   enrolled: boolean | undefined,
 ): Line {
   if (path === undefined || file === undefined) return skip("OTP", "needs valid parameters");
+  if (file.is === "hidden" && file.error === notAFile)
+    return lineOf("OTP", new Failure("otp.unreadable", { file: path, error: file.error }));
   if (file.is === "hidden") return hidden("OTP", path, file.error);
   if (enrolled === true) {
     return file.is === "none"
