@@ -80,7 +80,7 @@ export async function rebootKeeps({ lab, first, patience, say }: Scene): Promise
   const before = await viewOf(lab, first);
   const leased = await leasesOf(lab);
   const fromMs = performance.now();
-  const boots = (text: string) => text.split("Linux version").length;
+  const boots = (text: string) => text.split("Booting `Connector'").length;
   const bootsBefore = boots(first.vm.console.log());
   await first.vm.console.run("systemctl reboot", 60_000 * patience).catch(() => undefined);
   await waitFor("another boot", 200_000 * patience, () => boots(first.vm.console.log()) > bootsBefore);
