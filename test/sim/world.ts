@@ -146,7 +146,10 @@ export class World {
 
   #operateInstance(host: InstanceHost, wish: Wish | undefined): void {
     const row = this.rowOf(host);
-    if (row === undefined) {
+    const { identity } = host.disk;
+    // Who was let in and did not hear of it needs its password, or another one where that was taken away.
+    const isIn = identity.is === "saved" && identity.record.enrolment !== undefined;
+    if (row === undefined || (!isIn && host.disk.otp === undefined)) {
       if (host.disk.otp !== undefined) return;
       this.command({ command: "otp.create", connector: "prod", lifeMinutes: 1440 }, (value) => {
         if (host.disk.otp !== undefined) return;
