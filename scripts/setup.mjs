@@ -48,10 +48,15 @@ export function setUpPackages() {
   writeFileSync(stamp, wanted);
 }
 
-/** Installs the Debian packages that tests need, when root; otherwise names them and goes on (tests then skip). */
-export function setUpDebianPackages() {
-  const missing = Object.entries(debianPackages)
-    .filter(([command]) => !onPath(command))
+/**
+ * Installs the Debian packages that tests need, or others, when root; otherwise names them and goes on (tests then skip).
+ * Each by a command, or the path of a file, that proves it is there.
+ *
+ * @param {Readonly<Record<string, string>>} packages
+ */
+export function setUpDebianPackages(packages = debianPackages) {
+  const missing = Object.entries(packages)
+    .filter(([proof]) => (proof.startsWith("/") ? !existsSync(proof) : !onPath(proof)))
     .map(([, name]) => name);
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0 || !onPath("apt-get")) {

@@ -12,7 +12,7 @@ import { answerErrors, answerFrameworkError, clientError, tooMany } from "./erro
 import { guard } from "./guard.ts";
 import { type Context, handlers } from "./handlers.ts";
 import { addHealth, addMetrics } from "./health.ts";
-import { type ApiLimits, apiLimits } from "./limits.ts";
+import { type ApiLimits, apiLimits, connectionsWaitingMax } from "./limits.ts";
 import { openapi, routeSchema } from "./openapi.ts";
 import { validatorCompiler } from "./validation.ts";
 
@@ -74,9 +74,11 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     server: app.server,
     openapi: app.swagger(),
     listen: async (host, port) => {
-      await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-        throw new Failure("admin.listen", { host, port, problem: error.code ?? error.message }, error);
-      });
+      await app
+        .listen({ host, port, backlog: connectionsWaitingMax })
+        .catch((error: NodeJS.ErrnoException) => {
+          throw new Failure("admin.listen", { host, port, problem: error.code ?? error.message }, error);
+        });
       const address = app.server.address();
       return typeof address === "object" && address !== null ? address.port : port;
     },

@@ -16,3 +16,11 @@ export const apiLimits: ApiLimits = {
   failedPerMinute: 30,
   requestMs: 30_000,
 };
+
+/**
+ * Connections that the kernel keeps until they are taken: as many as there may be strangers (`strangersMax`). A controller
+ * that restarts is dialled by its whole group within seconds, and who finds no room tries again after 1, 3 and 7 s (RFC
+ * 6298). Many more would be taken in one turn of the event loop, with heartbeats waiting, and those at the end of the queue
+ * would have given up by then.
+ */
+export const connectionsWaitingMax = 1_024;

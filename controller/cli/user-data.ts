@@ -36,7 +36,8 @@ export function userDataText({ controller, address, otp, ca }: UserData): Result
   const fetch = ["connector", "otp", "fetch", "--out", otpFile, "--wait", "600"];
   const commands = [
     ...(otp.is === "here" ? [] : [[...fetch, otp.reference]]),
-    ["systemctl", "restart", "--no-block", "connector.service"],
+    // Credentials are read at the start: a password that was fetched wants another one. What cloud-init wrote was there before.
+    ["systemctl", otp.is === "here" ? "start" : "restart", "--no-block", "connector.service"],
   ];
   const body = yamlText(files, commands);
   const text = `${address === undefined ? fromMetadata : ""}#cloud-config\n${body}`;

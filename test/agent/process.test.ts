@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
@@ -103,6 +103,25 @@ describe("enrolment", () => {
     expect((await agent.shows("otp.unknown")).text).toContain("does not hold 16 to 128 characters");
     expect(controller.last("enrol")).toBeUndefined();
     expect(agent.text).not.toContain('short"');
+  });
+
+  test("a password that cannot be read is named, and read once it can be", async () => {
+    const agent = instance();
+    mkdirSync(agent.otpFile);
+    agent.start();
+    expect((await agent.shows("otp.unreadable")).text).toContain("not a file");
+    rmdirSync(agent.otpFile);
+    writeFileSync(agent.otpFile, otp, { mode: 0o600 });
+    await agent.reaches("Online");
+  });
+
+  test("a metadata service that is not up yet at boot is waited for", async () => {
+    imds.fault({ kind: "blackHole" });
+    const agent = instance({ otp }).start();
+    await agent.shows("enrol.document-missing");
+    expect(controller.connections).toBe(0);
+    imds.clearFault("blackHole");
+    await agent.reaches("Online");
   });
 
   test("an answer that was lost on the way is asked for again, with the same key", async () => {
@@ -280,6 +299,17 @@ describe("parameters", () => {
     agent.start();
     expect((await agent.shows("parameters.ip-mismatch")).text).toContain(
       "configured 172.18.139.5, right 172.18.139.4",
+    );
+    expect(controller.connections).toBe(0);
+  });
+
+  test("with a gateway outside the subnet are named, with the right one and the subnet", async () => {
+    const agent = instance({ otp });
+    const text = readFileSync(agent.parametersFile, "utf8");
+    writeFileSync(agent.parametersFile, text.replace(/(gateway\W+)172\.18\.128\.1/, "$1192.168.0.1"));
+    agent.start();
+    expect((await agent.shows("parameters.gateway-mismatch")).text).toMatch(
+      /configured 192\.168\.0\.1, right 172\.18\.128\.1, subnet 172\.18\.128\.0\/20/,
     );
     expect(controller.connections).toBe(0);
   });

@@ -71,6 +71,12 @@ withCloudInit(
   },
 );
 
+test("with its OTP inside, an agent that the boot has started is left alone", () => {
+  const text = textOf({ ...one, otp: { is: "here", secret: "secret" } });
+  const { runcmd } = parse(text) as { runcmd: string[][] };
+  expect(runcmd).toEqual([["systemctl", "start", "--no-block", "connector.service"]]);
+});
+
 let served: Served;
 beforeAll(async () => {
   served = await serveReal();

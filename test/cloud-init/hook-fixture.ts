@@ -53,7 +53,7 @@ export async function startAws(ca: string): Promise<Aws> {
           ...settings,
         };
         const words = ["--input-type=module", "--eval", runtime];
-        const options = { env, cwd: folder, timeout: 60_000 };
+        const options = { env, cwd: folder, timeout: 90_000 };
         const child = execFile(process.execPath, words, options, (_error, out, err) => {
           const lines = out
             .trim()

@@ -7,7 +7,7 @@ import { until } from "../support/until.ts";
 import { type Aws, startAws, tokenSecret } from "./hook-fixture.ts";
 
 /** The function of the Terraform module, run as Lambda runs it, against a real controller and a real agent. */
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const folder = temporaryFolder();
 const plans = planInstances(2);
@@ -55,8 +55,8 @@ test("a launch: OTP, enrolment, pools, Active, in service; its end: forgotten, a
   if (plan === undefined) throw new RangeError("no plan");
   const { ec2 } = await lab.prepare(plan);
   const parameter = `/connector/${connectorName}/${ec2.instanceId}`;
-  const running = aws.invoke(event(launching, ec2.instanceId), 50_000, settings());
-  const otp = await until("the OTP", () => aws.stores.parameters.get(parameter));
+  const running = aws.invoke(event(launching, ec2.instanceId), 85_000, settings());
+  const otp = await until("the OTP", () => aws.stores.parameters.get(parameter), 30_000);
   const instance = await lab.launch(plan, { otp });
   const ran = await running;
   expect(ran.code, ran.err).toBe(0);
@@ -71,14 +71,14 @@ test("a launch: OTP, enrolment, pools, Active, in service; its end: forgotten, a
   expect(view?.pools.find(({ pool }) => pool === "Pool1")).toMatchObject(plan.pools.Pool1 ?? {});
 
   // Delivered twice: no second OTP, and the action that is over is no failure.
-  const again = await aws.invoke(event(launching, ec2.instanceId), 50_000, settings());
+  const again = await aws.invoke(event(launching, ec2.instanceId), 85_000, settings());
   expect(again).toMatchObject({ code: 0, lines: [{ msg: "in service" }] });
   expect(aws.completed).toHaveLength(1);
   expect(aws.stores.parameters.size).toBe(0);
 
   await instance.process.stop();
   for (const name of [view?.name, undefined]) {
-    const { code, lines, err } = await aws.invoke(event(terminated, ec2.instanceId), 50_000, settings());
+    const { code, lines, err } = await aws.invoke(event(terminated, ec2.instanceId), 85_000, settings());
     expect(code, err).toBe(0);
     expect(lines).toEqual([
       { msg: "removed", instance: ec2.instanceId, ...(name === undefined ? {} : { name }) },

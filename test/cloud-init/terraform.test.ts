@@ -39,6 +39,18 @@ test("the README has each variable and each output", () => {
   expect(missing).toEqual([]);
 });
 
+test("the README's example gives what has no default, and nothing that is not asked for", async () => {
+  const [, example = ""] = /```hcl\n([\s\S]*?)```/.exec(readme) ?? [];
+  const { module: modules } = (await parse("README.md", example)) as {
+    module: Record<string, [Readonly<Record<string, unknown>>]>;
+  };
+  const given = Object.keys(modules.connector?.[0] ?? {}).filter((name) => name !== "source");
+  expect(given.filter((name) => !module.declared.has(`var.${name}`))).toEqual([]);
+  const needed = [...module.bodies].filter(([address, body]) => isOf(address, "var") && !("default" in body));
+  expect(needed.map(([address]) => address.slice(4)).filter((name) => !given.includes(name))).toEqual([]);
+  expect(misformatted(example)).toEqual([]);
+});
+
 test.each([...module.texts])("%s is formatted", (_name, text) => {
   expect(misformatted(text)).toEqual([]);
 });

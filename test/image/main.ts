@@ -1,0 +1,92 @@
+/**
+ * Boots the machine image under qemu, in the lab's VPC: `npm run test:image [-- --image FILE]`, as root. Firmware, kernel,
+ * systemd, cloud-init, the kernel's WireGuard and the packaged agent are what AWS would run; the metadata service, the
+ * network and the controller are the lab's. Prints what was seen and when; exits with 1, and names the console's log, when
+ * something was not as it should be.
+ */
+import { copyFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Lab } from "../../lab/lab.ts";
+import { keepRunFolder, makeRunFolder, removeRunFolder } from "../../lab/run-folder.ts";
+import { VpcPlace, vpcPlaceObstacle } from "../../lab/vpc-place.ts";
+import packageFile from "../../package.json" with { type: "json" };
+import { root, setUpDebianPackages } from "../../scripts/setup.mjs";
+import { type Booted, boot } from "./scene.ts";
+import {
+  attachesAndFetches,
+  clonedDiskIsNobody,
+  enrols,
+  rebootKeeps,
+  showsStatus,
+  spotNoticeDrains,
+} from "./steps.ts";
+
+const { values } = parseArgs({
+  options: {
+    image: { type: "string", default: join(root, `dist/image/connector-${packageFile.version}-amd64.raw`) },
+    /** Leaves out what comes after: enrol, traffic, status, reboot, spot, clone. */
+    until: { type: "string", default: "clone" },
+    /** Multiplies every time-out. */
+    patience: { type: "string", default: "1" },
+  },
+});
+setUpDebianPackages({ "qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils" });
+const obstacle = existsSync(values.image) ? await vpcPlaceObstacle() : `no ${values.image}: npm run image`;
+if (obstacle !== undefined) {
+  console.error(`test:image: ${obstacle}`);
+  process.exit(1);
+}
+
+const startedAt = performance.now();
+const folder = makeRunFolder();
+const machines: Booted[] = [];
+let failure: unknown;
+{
+  await using lab = await Lab.start({ folder, place: VpcPlace.open(folder) });
+  try {
+    const patience = Number(values.patience);
+    const first = await boot({ lab, folder, ordinal: 1, image: values.image, otp: true });
+    machines.push(first);
+    const scene = { lab, first, patience, say };
+    const copy = join(folder, "copy.qcow2");
+    const steps = {
+      enrol: () => enrols(scene),
+      traffic: () => attachesAndFetches(scene),
+      status: () => showsStatus(scene),
+      reboot: async () => {
+        await rebootKeeps(scene);
+        first.vm.pause();
+        copyFileSync(first.disk, copy);
+        first.vm.resume();
+      },
+      spot: () => spotNoticeDrains(scene),
+      clone: async () => {
+        await first.vm[Symbol.asyncDispose]();
+        const second = await boot({ lab, folder, ordinal: 2, image: values.image, disk: copy, otp: false });
+        machines.push(second);
+        await clonedDiskIsNobody(scene, second);
+      },
+    };
+    for (const [name, step] of Object.entries(steps)) {
+      await step();
+      if (name === values.until) break;
+    }
+  } catch (error) {
+    failure = error;
+  }
+  await Promise.all(machines.map(({ vm }) => vm[Symbol.asyncDispose]()));
+}
+if (failure === undefined) {
+  removeRunFolder(folder);
+  say("done");
+} else {
+  keepRunFolder(folder);
+  console.error(failure);
+  for (const { vm } of machines) console.error(`console: ${vm.console.logFile}`);
+  process.exitCode = 1;
+}
+
+function say(text: string): void {
+  console.log(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${text}`);
+}
