@@ -70,7 +70,7 @@ export const catalogue = {
     retry: "onChange",
     severity: "error",
     summary: "This instance is not enrolled and has no one-time password",
-    hint: "Create an OTP for the connector and put it where `otpFile` in enroll.yaml points.",
+    hint: "Create an OTP for the connector and put it where `otpFile` in enroll.yaml points; for the service into /run/credstore/connector.otp, and restart it.",
   },
   "otp.unreadable": {
     retry: "onChange",

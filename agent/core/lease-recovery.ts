@@ -41,6 +41,12 @@ export class LeaseRecovery {
     this.#state = { kind: "cooling", untilMs: now.monotonicMs + this.#coolDownMs };
   }
 
+  /** The disk takes writes again: until then whoever was let in before could be in still, and rests from now on. */
+  restart(now: Instant): void {
+    if (this.#state.kind !== "cooling") return;
+    this.#state = { kind: "cooling", untilMs: now.monotonicMs + this.#coolDownMs };
+  }
+
   /** Whether it ended now. */
   endIfDue(now: Instant): boolean {
     if (this.#state.kind !== "cooling" || now.monotonicMs < this.#state.untilMs) return false;

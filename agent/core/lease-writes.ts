@@ -12,8 +12,11 @@ const retryAfterMsMax = 5_000;
  * write may have reached the disk all the same, so its rows count as unwritten until a later write confirms them.
  */
 export class LeaseWrites {
-  /** BOUNDED: by the leases, and by the rows forgotten since the last write. */
-  #unwritten = new Set<Lease>();
+  /**
+   * The latest of each address pair: one that was given back and is tried again replaces itself. BOUNDED: by the pairs of
+   * the leases, and of those forgotten since the last write.
+   */
+  #unwritten = new Map<string, Lease>();
   #inFlight: { effectId: number; rows: ReadonlyMap<Lease, LeaseRow>; recovered: boolean } | undefined;
   #effectId = 0;
   #recovered = false;
@@ -35,7 +38,7 @@ export class LeaseWrites {
   }
 
   mark(lease: Lease): void {
-    this.#unwritten.add(lease);
+    this.#unwritten.set(keyOf(lease), lease);
   }
 
   /** The next write tells the store that its lost database has been recovered from. */
@@ -44,7 +47,7 @@ export class LeaseWrites {
   }
 
   isPending(lease: Lease): boolean {
-    return this.#unwritten.has(lease) || (this.#inFlight?.rows.has(lease) ?? false);
+    return this.#unwritten.get(keyOf(lease)) === lease || (this.#inFlight?.rows.has(lease) ?? false);
   }
 
   /** Ends the wait after a failure, if it is over. */
@@ -61,14 +64,14 @@ export class LeaseWrites {
     const written = new Map<Lease, LeaseRow>();
     const rows: LeaseRow[] = [];
     const forgotten: string[] = [];
-    for (const lease of this.#unwritten) {
+    for (const [pair, lease] of this.#unwritten) {
       written.set(lease, lease.row);
-      if (lease.forgotten) forgotten.push(pairKey(lease.ipv4, lease.ipv6));
+      if (lease.forgotten) forgotten.push(pair);
       else rows.push(lease.row);
     }
     this.#effectId += 1;
     this.#inFlight = { effectId: this.#effectId, rows: written, recovered: this.#recovered };
-    this.#unwritten = new Set();
+    this.#unwritten = new Map();
     this.#recovered = false;
     return { do: "store", effectId: this.#effectId, rows, forgotten, recovered: this.#inFlight.recovered };
   }
@@ -86,12 +89,18 @@ export class LeaseWrites {
   /** Everything that is not on disk now; undefined when nobody waits for this result. */
   failed(effectId: number, why: FailureCode, nowMs: number): ReadonlySet<Lease> | undefined {
     if (this.#inFlight?.effectId !== effectId) return undefined;
-    for (const lease of this.#inFlight.rows.keys()) this.#unwritten.add(lease);
+    for (const lease of this.#inFlight.rows.keys()) {
+      if (!this.#unwritten.has(keyOf(lease))) this.mark(lease);
+    }
     this.#recovered ||= this.#inFlight.recovered;
     this.#inFlight = undefined;
     const waitMs = Math.min(retryAfterMsMax, retryAfterMsMin * 2 ** this.#attempt);
     this.#attempt += 1;
     this.#failing = { why, retryAtMs: nowMs + waitMs };
-    return new Set(this.#unwritten);
+    return new Set(this.#unwritten.values());
   }
+}
+
+function keyOf({ ipv4, ipv6 }: Lease): string {
+  return pairKey(ipv4, ipv6);
 }

@@ -188,7 +188,9 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
     const rows = writes.stored(effectId);
     if (rows === undefined) return;
     this.#book.confirm(rows);
-    if (wasFailing) this.#sessions.serveAll(now);
+    if (!wasFailing) return;
+    this.#recovery.restart(now);
+    this.#sessions.serveAll(now);
   }
 
   #tick(now: Instant): void {

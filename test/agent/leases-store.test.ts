@@ -10,6 +10,11 @@ function world(pools = many): LeaseWorld {
   return made;
 }
 
+function tryAgain(w: LeaseWorld): void {
+  w.pass((w.leases.nextDeadline() ?? 0) - w.now.monotonicMs);
+  w.input({ kind: "tick" });
+}
+
 test("a grant that cannot be written is given back, told with the store's code, and tried again by itself", () => {
   const w = world();
   w.want(["s1", session("d1")], ["s2", session("d2")]);
@@ -204,6 +209,50 @@ test("a lost database, and a disk that takes no other: who is carried is not ref
   w.live(5_000);
   w.settle();
   expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted", ipv4: "10.0.0.21" });
+});
+
+test("a lost database, and a disk that takes no other for longer than a cool-down: the wait begins when it does", () => {
+  const w = new LeaseWorld();
+  w.disk.lostTo = "agent.db.corrupt-x";
+  w.restart();
+  w.configure(new Map([["staff", pool(["10.0.0.16/32"])]]));
+  const known = session("d1", 3, { granted: { ipv4: "10.0.0.16" } });
+  w.snapshot([["s1", known]]);
+  w.storeFailed("store.full");
+  // Nobody knows who is let in still, so nothing of it is changed in the tunnel.
+  expect(w.leases.arePeersKnown).toBe(false);
+  const until = w.now.monotonicMs + coolDownMs;
+  while (w.now.monotonicMs < until) {
+    tryAgain(w);
+    w.storeFailed("store.full");
+  }
+  w.snapshot([["new", session("d2")]]);
+  tryAgain(w);
+  w.settle();
+  expect(w.leases.arePeersKnown).toBe(true);
+  w.live(coolDownMs - 1);
+  w.settle();
+  expect(w.leases.outcome("new")).toMatchObject({ outcome: "refused" });
+  w.live(1);
+  w.settle();
+  expect(w.leases.outcome("new")).toMatchObject({ outcome: "granted", ipv4: "10.0.0.16" });
+});
+
+test("a grant that is tried again and again leaves one thing to write behind", () => {
+  const w = world();
+  w.want(["s1", session("d1")], ["s2", session("d2")]);
+  for (let i = 0; i < 20; i++) {
+    w.storeFailed("store.full");
+    tryAgain(w);
+    expect(w.write?.rows).toHaveLength(2);
+    expect(w.write?.forgotten).toEqual([]);
+  }
+  w.storeFailed("store.full");
+  w.end("s1");
+  w.end("s2");
+  tryAgain(w);
+  expect(w.write?.rows).toEqual([]);
+  expect(w.write?.forgotten).toHaveLength(2);
 });
 
 test("two sessions said to have one address: one of them gets another", () => {

@@ -40,6 +40,9 @@ export class Mirror {
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
   readonly #condemnation: Condemnation;
+  #startedAtMs = 0;
+  /** All instances have reported since then. */
+  #areBack = false;
   /** `instance device/pool` of the addresses that rest for somebody. */
   readonly #resting = new Set<string>();
 
@@ -48,7 +51,10 @@ export class Mirror {
     this.#condemnation = new Condemnation(world);
   }
 
+  /** The controller begins anew. */
   clear(): void {
+    this.#startedAtMs = this.#world.agenda.nowMs;
+    this.#areBack = this.#world.controller.tables.all("instance").length === 0;
     this.#keys.clear();
     this.#told.clear();
     this.#refused.clear();
@@ -147,6 +153,7 @@ export class Mirror {
       told.pools.clear();
       for (const key of this.#resting) if (key.startsWith(`${instance} `)) this.#resting.delete(key);
     }
+    const isOfStatus = set.some(([name]) => name === "instance");
     for (const name of remove) this.#resting.delete(`${instance} ${name.slice("lease/".length)}`);
     for (const name of remove) told.pools.delete(name.slice("pool/".length));
     for (const [name, value] of set) {
@@ -157,6 +164,15 @@ export class Mirror {
         this.#refused.add(`${name.slice("session/".length)} ${instance}`);
       }
     }
+    if (isOfStatus) this.#haveReturned();
+  }
+
+  #haveReturned(): boolean {
+    this.#areBack ||= this.#world.controller.tables.all("instance").every(({ id }) => {
+      const told = this.#told.get(id);
+      return told?.hasSaidGoodbye || (told?.link !== undefined && told.status !== undefined);
+    });
+    return this.#areBack;
   }
 
   #rests(key: string, lease: unknown): void {
@@ -191,6 +207,12 @@ export class Mirror {
   ): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
+    const startedForMs = this.#world.agenda.nowMs - this.#startedAtMs;
+    check(
+      this.#haveReturned() || startedForMs >= coreDefaults.settleMs,
+      9,
+      () => `${id} is placed ${startedForMs} ms after the start, before all instances are back`,
+    );
     const isHome = this.#resting.has(`${place.instance} ${device}/${place.pool}`);
     if (before === undefined && isHome) return;
     // Where it still has an address it needs no other.

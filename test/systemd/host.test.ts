@@ -84,6 +84,9 @@ describe.skipIf(obstacle !== undefined)(
       expect(await host.state()).toBe("running");
       expect(await run("cd /proc/sys/net/ipv4; cat ip_unprivileged_port_start ip_forward")).toBe("53\n1");
       expect(await run("connector --version")).toMatch(/^connector \d/);
+      const complete = `. /usr/share/bash-completion/completions/connector
+        COMP_WORDS=(connector sta) COMP_CWORD=1; _connector_yargs_completions; echo "\${COMPREPLY[@]}"`;
+      expect(await run(`bash -c '${complete}'`)).toBe("status");
     });
 
     test("units are verified and exposed as little as documented, by this systemd", async () => {
