@@ -45,7 +45,7 @@ describe.skipIf(noFirewall)(title, () => {
     expect(await get(device, `http://${web.ipv4}:8081/`)).toBe(user.ipv4);
     // A cable that is new finds its neighbours after a second or two.
     await until("IPv6", async () => (await get(device, `http://[${web.ipv6}]:8081/`)) === user.ipv6);
-    expect(await get(device, `http://${web.ipv4}:8080/`)).toBe("silence");
+    expect(await get(device, `http://${web.ipv4}:8082/`)).toBe("silence");
     // By name: its answer lets its addresses in.
     for (const [server, type, address, leased] of [
       [instanceEnd.ipv4, "A", web.ipv4, user.ipv4],
@@ -191,12 +191,12 @@ async function deviceIn(namespace: string, instanceKey: string) {
 /** HTTP that answers with the address that asked. */
 async function serveWeb(namespace: string): Promise<void> {
   const program = `const { createServer } = require("node:http");
-    for (const port of [8080, 8081])
+    for (const port of [8080, 8081, 8082])
       createServer((q, a) => a.end(q.socket.remoteAddress.replace("::ffff:", ""))).listen(port, "::");`;
   const [file = "", ...args] = [...insideOf(namespace), process.execPath, "-e", program];
   const server = spawn(file, args, { stdio: "inherit" });
   onTestFinished(() => void server.kill("SIGKILL"));
-  await until("the web", async () => (await runIn(namespace, "ss", "-lntH")).includes(":8081"));
+  await until("the web", async () => (await runIn(namespace, "ss", "-lntH")).includes(":8082"));
 }
 
 async function get(device: Applications, url: string): Promise<string> {
