@@ -10,6 +10,8 @@ systemctl enable -q systemd-networkd.service systemd-networkd-wait-online.servic
 # An image is replaced, not upgraded: nothing looks for packages by itself.
 systemctl mask -q apt-daily.timer apt-daily-upgrade.timer
 systemctl disable -q e2scrub_all.timer e2scrub_reap.service 2>/dev/null || true
+# Without SSH the host has no use for keys, and cloud-init no program to make them: it would call every boot degraded.
+command -v ssh-keygen >/dev/null || echo 'ssh_genkeytypes: []' >/etc/cloud/cloud.cfg.d/91-no-ssh.cfg
 update-initramfs -u -k all
 
 dpkg-query -W -f '${Package} ${Version} ${Architecture}\n' > /packages.txt
