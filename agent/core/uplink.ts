@@ -112,6 +112,7 @@ export class Uplink {
         this.#report.connect();
         return [effect];
       case "down":
+        this.#isRemoved ||= effect.why === "link.removed";
         this.#report.disconnect();
         return [effect];
       case "refused":

@@ -198,6 +198,15 @@ describe("refusals", () => {
     expect(world.plans.at(-1)?.peers).toHaveLength(1);
   });
 
+  test("one that is removed while it is linked lets nobody in from then on, also while it is refused as a newcomer", () => {
+    const world = active(session(1));
+    expect(world.plans.at(-1)?.peers).toHaveLength(1);
+    world.otp = "two";
+    world.refusal = "enrol.group-full";
+    world.cut(closeCodes.removed.code).pass(60_000);
+    expect(world.plans.at(-1)).toMatchObject({ peers: [], routes: [ipv4Prefix, ipv6Prefix] });
+  });
+
   test("an identity that was removed enrols again with a new password", () => {
     const world = active();
     world.otp = undefined;

@@ -25,7 +25,7 @@ function wrongInstance(world: World): string | undefined {
   const rows = controller.tables.all("instance").length;
   if (rows !== expected) return `${rows} instances are in, not ${expected}`;
   return firstOf(instances, (host) => {
-    if (world.rowOf(host) === undefined) return undefined;
+    if (world.rowOf(host) === undefined) return wrongOutsider(world, host);
     const status = host.agent?.views(() => host.now).status().status;
     if (status !== "Active") return `${host.name} is ${status}`;
     return firstOf([...host.kernel.peers.values()], ({ session: id }) => {
@@ -35,6 +35,14 @@ function wrongInstance(world: World): string | undefined {
       return isHere ? undefined : `${host.name} serves ${id}, which is ${JSON.stringify(session)}`;
     });
   });
+}
+
+/** Who was removed knows it and lets nobody in; a controller that knows less than before says nothing about that. */
+function wrongOutsider({ controller }: World, { name, kernel }: InstanceHost): string | undefined {
+  const isForgotten = Number.isFinite(controller.restoredAtMs);
+  return isForgotten || kernel.peers.size === 0
+    ? undefined
+    : `${name} is removed, and serves ${kernel.peers.size}`;
 }
 
 function wrongCount(world: World): string | undefined {
