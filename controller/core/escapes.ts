@@ -62,6 +62,16 @@ export class Escapes {
     });
   }
 
+  /** Who left this instance says nothing of it any more. Answers the proven ones. */
+  forget(instance: string): readonly Escape[] {
+    const left = [...this.#kept].filter(([, kept]) => kept.instance === instance);
+    for (const [device] of left) {
+      this.#kept.delete(device);
+      this.#timers.delete(device);
+    }
+    return left.map(([, kept]) => kept).filter(({ isProven }) => isProven);
+  }
+
   nextDeadline(): number | undefined {
     return this.#timers.next();
   }

@@ -104,6 +104,7 @@ export class Judge {
   back(instance: string, isAlone: boolean, lostAtMs: number | undefined, now: Instant): void {
     const standing = this.#standings.get(instance);
     if (standing !== undefined) standing.heldDownUntilMs = 0;
+    this.witnesses.isBack(instance);
     if (isAlone && lostAtMs !== undefined) this.settling.firstBack(instance, lostAtMs, now);
     this.look(instance);
   }

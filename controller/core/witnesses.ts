@@ -86,6 +86,11 @@ export class Witnesses {
     if (over !== undefined) this.#countTurned(over, -1);
   }
 
+  /** An instance has come back: what led those away who left it is over. */
+  isBack(instance: string): void {
+    for (const one of this.#escapes.forget(instance)) this.#countTurned(one, -1);
+  }
+
   /** Instances about which an old word counts no longer. */
   expire(now: Instant): readonly string[] {
     const over = this.#escapes.take(now);

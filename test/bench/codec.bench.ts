@@ -1,11 +1,12 @@
 import { decodeController, encode } from "../../protocol/codec.ts";
+import { limits } from "../../protocol/limits.ts";
 import type { StateFrame } from "../../protocol/messages.ts";
 import { agentDesired, parseEntry } from "../../protocol/state.ts";
 import { type BenchResult, best, type Size, timed, workHash } from "./bench.ts";
 
-/** One state frame with 128 sessions, as a controller sends it, against bare JSON. */
+/** A state frame of sessions, as long as a controller sends it, against bare JSON. */
 export async function run(size: Size): Promise<BenchResult> {
-  const frame = sessionsFrame(128);
+  const frame = sessionsFrame(limits.entriesPerFrameMax);
   const text = encode(frame);
   const times = size === "full" ? 300 : 3;
   const perSecond = (act: () => unknown): number => {

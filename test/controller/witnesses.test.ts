@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { networkOf } from "../../controller/core/tally.ts";
-import { type Device, group, type Instance, movesOf, on, says, takes, two } from "./group.ts";
+import { cut, type Device, group, type Instance, movesOf, on, says, takes, two } from "./group.ts";
 import type { Harness } from "./harness.ts";
 import { activeInstance, attachedDevice } from "./peers.ts";
 
@@ -176,5 +176,28 @@ describe("devices that never had a path", () => {
     h.pass(35_000);
     expect(judgementOf(h, black)?.is, "what was said then is over").toBe("serving");
     expect(all.map((one) => judgementOf(h, one)?.is)).toEqual(["serving", "serving"]);
+  });
+
+  test("who left an instance says nothing of it once its link is back: that would hold it down again", () => {
+    const { h } = group(2, 0);
+    const users = [1, 2, 3, 4].map((i) => attachedDevice(h, `u${i}`, "staff", home(i)));
+    for (const user of users) takes(user, "alive");
+    const black = activeInstance(h);
+    const caught = [5, 6].map((i) => {
+      const one = attachedDevice(h, `u${i}`, "staff", home(i));
+      expect(on(h, black, [one])).toHaveLength(1);
+      takes(one, "dead");
+      h.pass(3_000);
+      takes(one, "alive");
+      return one;
+    });
+    expect(on(h, black, caught)).toHaveLength(0);
+    expect(judgementOf(h, black)).toMatchObject({ is: "gone", why: "devices" });
+    cut(h, black.agent.link);
+    h.pass(1_000);
+    black.agent.on(black.ec2.hello(h));
+    black.agent.become("Active", {}, black.ec2);
+    h.pass(1_000);
+    expect(judgementOf(h, black)?.is).toBe("serving");
   });
 });
