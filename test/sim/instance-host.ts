@@ -11,6 +11,7 @@ import {
   type StoreBatch,
 } from "../../agent/core/ports.ts";
 import { mergeParts } from "../../agent/core/store-batch.ts";
+import { closeCodes } from "../../protocol/close.ts";
 import { type FailureCode, failed, type Result, success } from "../../protocol/failures.ts";
 import type { LinkInput } from "../../protocol/link.ts";
 import { proofText } from "../../protocol/messages.ts";
@@ -76,6 +77,8 @@ export class InstanceHost implements Client {
   /** The plan that was applied last, by this process. */
   plan: DataPathPlan | undefined;
   starts = 0;
+  /** The start in which it was told last that it is removed. */
+  removedIn = 0;
   /** What the wall clock was set to, against the true time. */
   wallOffsetMs = 0;
   readonly #number: number;
@@ -216,6 +219,7 @@ export class InstanceHost implements Client {
   }
 
   hear(input: LinkInput): void {
+    if (input.kind === "closed" && input.why === closeCodes.removed.code) this.removedIn = this.starts;
     this.process?.post({ kind: "link", input });
   }
 

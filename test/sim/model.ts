@@ -25,7 +25,7 @@ function wrongInstance(world: World): string | undefined {
   const rows = controller.tables.all("instance").length;
   if (rows !== expected) return `${rows} instances are in, not ${expected}`;
   return firstOf(instances, (host) => {
-    if (world.rowOf(host) === undefined) return wrongOutsider(world, host);
+    if (world.rowOf(host) === undefined) return wrongOutsider(host);
     const status = host.agent?.views(() => host.now).status().status;
     if (status !== "Active") return `${host.name} is ${status}`;
     return firstOf([...host.kernel.peers.values()], ({ session: id }) => {
@@ -37,12 +37,10 @@ function wrongInstance(world: World): string | undefined {
   });
 }
 
-/** Who was removed knows it and lets nobody in; a controller that knows less than before says nothing about that. */
-function wrongOutsider({ controller }: World, { name, kernel }: InstanceHost): string | undefined {
-  const isForgotten = Number.isFinite(controller.restoredAtMs);
-  return isForgotten || kernel.peers.size === 0
-    ? undefined
-    : `${name} is removed, and serves ${kernel.peers.size}`;
+/** Who was told that it is removed lets nobody in. One that is merely unknown may have a controller that has lost its memory. */
+function wrongOutsider({ name, kernel, removedIn, starts }: InstanceHost): string | undefined {
+  const { size } = kernel.peers;
+  return removedIn < starts || size === 0 ? undefined : `${name} is removed, and serves ${size}`;
 }
 
 function wrongCount(world: World): string | undefined {
