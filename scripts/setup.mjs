@@ -30,6 +30,7 @@ const debianPackages = {
   "dpkg-deb": "dpkg",
   rpmbuild: "rpm",
   lintian: "lintian",
+  faketime: "faketime",
   // The programs of the arm64 package; 14 MB together.
   "qemu-aarch64": "qemu-user",
   "/usr/aarch64-linux-gnu/lib/libstdc++.so.6": "libstdc++6-arm64-cross",
