@@ -30,6 +30,11 @@ const debianPackages = {
   "dpkg-deb": "dpkg",
   rpmbuild: "rpm",
   lintian: "lintian",
+  faketime: "faketime",
+  // The programs of the arm64 package; 14 MB together.
+  "qemu-aarch64": "qemu-user",
+  "/usr/aarch64-linux-gnu/lib/libstdc++.so.6": "libstdc++6-arm64-cross",
+  "/usr/aarch64-linux-gnu/lib/libatomic.so.1": "libatomic1-arm64-cross",
 };
 
 /** Installs the npm packages when the lock file is newer than what is installed. Exits with a reason on failure. */

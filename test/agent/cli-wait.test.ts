@@ -90,12 +90,16 @@ test("leave waits by itself: 0 when everybody had moved, 1 when the deadline cam
     sessions,
     ...(looks < 3
       ? {}
-      : { departure: { state: "left" as const, reason: "shutdown" as const, atMs: now.nowMs, sessions } }),
+      : {
+          drain: ["shutdown" as const],
+          draining: { sinceMs: now.nowMs, untilMs: now.nowMs + 60_000, sessionsMost: sessions },
+          departure: { state: "left" as const, reason: "shutdown" as const, atMs: now.nowMs, sessions },
+        }),
   });
   const whole = await agent(left(0));
   expect(await whole.run(["leave"])).toMatchObject({
     code: 0,
-    out: expect.stringContaining("left the group"),
+    out: expect.stringMatching(/ {2}0 sessions left\n {2}left the group/),
   });
   expect(whole.asked).toEqual([["leave", { forMs: 60_000 }]]);
   const torn = await agent(left(2));

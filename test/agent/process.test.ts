@@ -1,5 +1,14 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
@@ -38,7 +47,7 @@ afterEach(async () => {
   folder[Symbol.dispose]();
 });
 
-function instance(options: { otp?: string; imds?: string; name?: string } = {}): AgentProcess {
+function instance(options: { otp?: string; imds?: string; name?: string; uid?: number } = {}): AgentProcess {
   const { name = "one", imds: url = imds.url, ...rest } = options;
   return new AgentProcess(join(folder.path, name), { controller: controller.url, imds: url, ...rest });
 }
@@ -115,13 +124,38 @@ describe("enrolment", () => {
     await agent.reaches("Online");
   });
 
-  test("a metadata service that is not up yet at boot is waited for", async () => {
-    imds.fault({ kind: "blackHole" });
-    const agent = instance({ otp }).start();
-    await agent.shows("enrol.document-missing");
-    expect(controller.connections).toBe(0);
-    imds.clearFault("blackHole");
-    await agent.reaches("Online");
+  test.skipIf(process.getuid?.() !== 0)(
+    "a password that is root's is named, and read once it is the agent's (skipped without root)",
+    async () => {
+      const nobody = 65_534;
+      chmodSync(folder.path, 0o755);
+      const agent = instance({ otp, uid: nobody }).start();
+      expect((await agent.shows("otp.unreadable")).text).toContain("EACCES");
+      expect(controller.connections).toBe(0);
+      chownSync(agent.otpFile, nobody, nobody);
+      await agent.reaches("Online");
+    },
+  );
+
+  describe("a metadata service that is not up yet at boot is waited for", () => {
+    test("where it takes the connection and does not answer", async () => {
+      imds.fault({ kind: "blackHole" });
+      const agent = instance({ otp }).start();
+      await agent.shows("enrol.document-missing");
+      expect(controller.connections).toBe(0);
+      imds.clearFault("blackHole");
+      await agent.reaches("Online");
+    });
+
+    test("where nobody listens", async () => {
+      const port = Number(new URL(imds.url).port);
+      await imds[Symbol.asyncDispose]();
+      const agent = instance({ otp }).start();
+      await agent.shows("enrol.document-missing");
+      expect(controller.connections).toBe(0);
+      imds = await startImds({ port });
+      await agent.reaches("Online");
+    });
   });
 
   test("an answer that was lost on the way is asked for again, with the same key", async () => {

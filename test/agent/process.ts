@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -16,12 +16,18 @@ export class AgentProcess {
   readonly otpFile: string;
   readonly parametersFile: string;
   readonly env: Record<string, string>;
+  readonly #uid: number | undefined;
   #child: ChildProcess | undefined;
   #text = "";
   #exit: Promise<number | NodeJS.Signals> = Promise.resolve(0);
 
-  constructor(folder: string, options: { controller: string; imds: string; otp?: string; yaml?: string }) {
+  constructor(
+    folder: string,
+    options: { controller: string; imds: string; otp?: string; yaml?: string; uid?: number | undefined },
+  ) {
     mkdirSync(folder, { recursive: true });
+    this.#uid = options.uid;
+    if (options.uid !== undefined) chownSync(folder, options.uid, options.uid);
     this.stateDir = join(folder, "state");
     this.socket = join(folder, "agent.sock");
     this.otpFile = join(folder, "connector.otp");
@@ -56,6 +62,7 @@ export class AgentProcess {
     const child = spawn(process.execPath, [main, ...files], {
       env: { ...this.env, PATH: process.env.PATH },
       stdio: ["ignore", "pipe", "pipe"],
+      ...(this.#uid === undefined ? {} : { uid: this.#uid, gid: this.#uid }),
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {

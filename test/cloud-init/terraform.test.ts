@@ -5,9 +5,9 @@ import { parse as parseYaml } from "yaml";
 import { readParameters } from "../../agent/core/parameters.ts";
 import { userDataText } from "../../controller/cli/user-data.ts";
 import { expectValid, hasCloudInit, rendered } from "./cloud-init.ts";
-import { misformatted, parse, readModule } from "./hcl.ts";
+import { format, parse, readModule } from "./hcl.ts";
 
-/** What of `terraform validate` and `terraform fmt` can be had without Terraform and without its providers' schemas. */
+/** `terraform fmt`, and what of `terraform validate` can be had without Terraform and without its providers' schemas. */
 const folder = join(import.meta.dirname, "..", "..", "cloud-init", "terraform");
 const module = await readModule(folder);
 const readme = readFileSync(join(folder, "README.md"), "utf8");
@@ -48,18 +48,19 @@ test("the README's example gives what has no default, and nothing that is not as
   expect(given.filter((name) => !module.declared.has(`var.${name}`))).toEqual([]);
   const needed = [...module.bodies].filter(([address, body]) => isOf(address, "var") && !("default" in body));
   expect(needed.map(([address]) => address.slice(4)).filter((name) => !given.includes(name))).toEqual([]);
-  expect(misformatted(example)).toEqual([]);
+  expect(await format(example)).toBe(example);
 });
 
-test.each([...module.texts])("%s is formatted", (_name, text) => {
-  expect(misformatted(text)).toEqual([]);
-});
+const packer = "../packer/connector.pkr.hcl";
+test.each([...module.texts, [packer, readFileSync(join(folder, packer), "utf8")]])(
+  "%s is formatted",
+  async (_name, text) => {
+    expect(await format(text)).toBe(text);
+  },
+);
 
-test("the check of the format sees what fmt would change", () => {
-  expect(misformatted('a "b" {\n   c = 1\n}\n')).toEqual(["   c = 1"]);
-  expect(misformatted('a "b" {\n  c = 1\n  long = 2\n}\n')).toEqual(["  c = 1"]);
-  expect(misformatted('a "b" {\n  c    = 1\n  long = [\n    2,\n  ]\n}\n')).toEqual(["  c    = 1"]);
-  expect(misformatted('a "b" {\n  c    = 1\n  long = 2\n\n  d = 3\n}\n')).toEqual([]);
+test("the formatter is at work", async () => {
+  expect(await format('a "b" {\n   c=1\n  long = 2\n}\n')).toBe('a "b" {\n  c    = 1\n  long = 2\n}\n');
 });
 
 const body = (address: string): Readonly<Record<string, unknown>> => module.bodies.get(address) ?? {};

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import type { LabDevice } from "../../lab/device.ts";
 import type { LabInstance } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
+import { planInstances } from "../../lab/plan.ts";
 import { Process } from "../../lab/process.ts";
 import { prove, shortcomings, web } from "../../lab/proof.ts";
 import { scripts } from "../../lab/scripts.ts";
@@ -260,6 +261,19 @@ describe.skipIf(obstacle !== undefined)(
         ),
       ).not.toBe("0");
       leaving.process.signal("SIGCONT");
+    });
+
+    test("an instance that boots without a network says so, and is in as soon as there is one", async () => {
+      const plan = planInstances(3).at(-1);
+      if (plan === undefined) throw new RangeError("no plan");
+      const { site } = await lab.prepare(plan);
+      await site.host?.unplug();
+      const late = await lab.launch(plan);
+      await untilCondition(late, "enrol.document-missing");
+      expect(await look(late, "status")).toMatchObject({ status: "Configured" });
+      expect(await lab.viewOf(late)).toBeUndefined();
+      await site.host?.plug();
+      await until("it is in", async () => (await look(late, "status"))?.status === "Online", 40_000);
     });
   },
 );

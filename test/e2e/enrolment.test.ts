@@ -1,13 +1,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createRegionSigner } from "../../lab/certificates.ts";
 import type { LabInstance } from "../../lab/instance.ts";
 import { Lab, region } from "../../lab/lab.ts";
 import { planInstances } from "../../lab/plan.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { HostClock, noHostClock } from "../support/host-clock.ts";
 import { until } from "../support/until.ts";
 import { connector, logsIn, look, untilCondition } from "./look.ts";
 
@@ -109,16 +109,31 @@ test("an OTP that would do, on an instance that is in already: its document, und
   await untilCondition(instance, "enrol.document-replayed");
 });
 
-test("a clock that is off by an hour", async () => {
-  const preload = join(folder.path, "an-hour-ahead.mjs");
-  writeFileSync(preload, "const now = Date.now;\nDate.now = () => now() + 3_600_000;\n");
-  const env = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` };
+test("a clock that is off by an hour", async ({ skip }) => {
+  if (noHostClock !== undefined) skip(noHostClock);
+  const { env } = new HostClock(folder.path, "+3600");
   const instance = await lab.launch(plans[9], { env });
   await untilCondition(instance, "enrol.clock-skew");
   const { output, code } = await connector("status", "--socket", instance.socket);
   expect(code).toBe(1);
   expect(output).toMatch(/seconds 3[56]\d\d/);
   expect(output).toContain("Amazon Time Sync Service");
+  await instance.process.stop();
+});
+
+test("a clock at 1970: by it the controller's certificate is not valid yet; set, the instance is in", async ({
+  skip,
+}) => {
+  if (noHostClock !== undefined) skip(noHostClock);
+  const clock = new HostClock(folder.path, "@1970-01-01 00:01:00");
+  const instance = await lab.launch(plans[12], { env: clock.env });
+  await untilCondition(instance, "link.certificate-early");
+  const { output } = await connector("status", "--socket", instance.socket);
+  expect(output).toContain("The clock is behind");
+  clock.set("+0");
+  await until("it is in", async () => (await look(instance, "status"))?.status === "Online", 40_000);
+  await untilCondition(instance, "clock.stepped");
+  await instance.process.stop();
 });
 
 test("the instance that did nothing wrong is not disturbed, and no log holds a secret", async () => {

@@ -88,9 +88,11 @@ export function drainText({ drain, draining, departure, sessions, nowMs }: Statu
   const forText = nowMs - sinceMs < 1_000 ? "" : `, for ${duration(nowMs - sinceMs)}`;
   const most = Math.max(sessions, draining?.sessionsMost ?? 0);
   const left = most > sessions ? `${sessions} of ${most} sessions` : counted(sessions);
+  // Who has left waits for nothing any more.
+  const end = departure?.state === "left" ? "" : endText(draining?.untilMs, sessions, nowMs);
   return [
     `because of ${drain.join(", ")}${forText}`,
-    `${left} left${endText(draining?.untilMs, sessions, nowMs)}`,
+    `${left} left${end}`,
     ...departureText(departure, nowMs),
   ].join("\n");
 }
