@@ -105,6 +105,10 @@ describe.skipIf(obstacle !== undefined)(
         await until("it was removed", async () => (await host.run("ls -A /run/credstore")) === "");
         await untilForgotten(host);
         expect(await filesWith(host, otp)).toEqual(["/run/credentials/connector.service/connector.otp"]);
+        // Long entries of the journal are packed.
+        expect(await host.run(`journalctl --no-pager --quiet --output cat | grep -cF '${otp}' || true`)).toBe(
+          "0",
+        );
         // Its length and all around it are as they were: cloud-init reads what it left.
         const overwritten = "x".repeat(otp.length);
         expect(await host.run("cloud-init query userdata")).toContain(`      ${overwritten}\n`);

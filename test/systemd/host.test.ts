@@ -8,6 +8,7 @@ import { planDevices, planInstances } from "../../lab/plan.ts";
 import { Process } from "../../lab/process.ts";
 import { corporateAddresses } from "../../lab/vpc/corporate.ts";
 import { VpcPlace, vpcPlaceObstacle } from "../../lab/vpc-place.ts";
+import { readFileIfThere } from "../../protocol/node/files.ts";
 import { patient } from "../e2e/look.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
@@ -31,6 +32,11 @@ import {
  */
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 400_000 });
 const obstacle = noDebian ?? (await vpcPlaceObstacle());
+/** systemd-nspawn hands on the controllers that the machine has in its second version of control groups. */
+const controllers = readFileIfThere("/sys/fs/cgroup/cgroup.controllers") ?? "";
+const noMemoryLimits = controllers.includes("memory")
+  ? undefined
+  : "no cgroup2 with a memory controller here";
 const folder = temporaryFolder();
 
 describe.skipIf(obstacle !== undefined)(
@@ -192,6 +198,23 @@ describe.skipIf(obstacle !== undefined)(
       expect((await leases()).map(({ ipv4, state }) => ({ ipv4, state }))).toEqual(before);
       await goesOn();
     });
+
+    test.skipIf(noMemoryLimits !== undefined)(
+      `short of memory, only the agent is killed, and there again${noMemoryLimits === undefined ? "" : ` (skipped: ${noMemoryLimits})`}`,
+      async () => {
+        const group = "/sys/fs/cgroup/system.slice/connector.service";
+        expect(await run(`cd ${group}; cat memory.high memory.max`)).toBe(`${384 << 20}\n${512 << 20}`);
+        const [pid, beside] = [await mainPid(host), await companions(host)];
+        // With more it goes on, ever reading its own code again, until the watchdog ends it.
+        await run("systemctl set-property --runtime connector MemoryHigh=infinity MemoryMax=24M");
+        await until("another agent", async () => ![0, pid].includes(await mainPid(host)), 30_000);
+        await run("systemctl set-property --runtime connector MemoryHigh=384M MemoryMax=512M");
+        expect(await run(`grep -w oom_kill ${group}/memory.events`)).toMatch(/^oom_kill [1-9]/);
+        await untilStatus(host, /^Active/);
+        expect(await companions(host)).toBe(beside);
+        await goesOn();
+      },
+    );
 
     test("upgraded, it interrupts nobody and leaves no group", async () => {
       const of = async () => {
