@@ -26,15 +26,7 @@ export class DataPathRecorder implements DataPath, Disposable {
   }
 
   async compare(): Promise<Result<DataPathState>> {
-    const { routes = [], peers = [] } = this.#plan ?? {};
-    return success({
-      routes,
-      peers: peers.length,
-      drift: [],
-      resolver: undefined,
-      silent: [],
-      lingering: undefined,
-    });
+    return success(heldFor(this.#plan));
   }
 
   [Symbol.dispose](): void {}
@@ -50,4 +42,10 @@ export class DataPathRecorder implements DataPath, Disposable {
     };
     return success(new Map((this.#plan?.peers ?? []).map(({ session }) => [session, heard])));
   }
+}
+
+/** What a kernel that does as it is told is read back as. */
+export function heldFor(plan: Pick<DataPathPlan, "routes" | "peers"> | undefined): DataPathState {
+  const { routes = [], peers = [] } = plan ?? {};
+  return { routes, peers: peers.length, drift: [], resolver: undefined, silent: [], lingering: undefined };
 }
