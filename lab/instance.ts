@@ -91,7 +91,7 @@ export function startInstance(options: InstanceOptions): LabInstance {
 }
 
 /** AWS's router is the first address of the subnet. */
-function routerOf(subnet: string): string {
+export function routerOf(subnet: string): string {
   return subnet.replace(/\d+\/\d+$/, (end) => `${Number.parseInt(end, 10) + 1}`);
 }
 

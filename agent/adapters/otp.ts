@@ -59,7 +59,7 @@ export class OtpFile {
     try {
       if (this.#spentFile !== undefined) {
         writeFileSync(this.#spentFile, "");
-        this.#log.info({ path: this.#path, remains }, "the OTP is spent; systemd is asked to remove it");
+        this.#log.info({ path: this.#path }, "the OTP is spent; systemd is asked to remove it");
         return;
       }
       rmSync(this.#path);

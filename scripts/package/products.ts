@@ -53,7 +53,7 @@ wants.`,
       "tmpfiles.d": ["tmpfiles.d/connector.conf"],
       "sysctl.d": ["sysctl.d/60-connector.conf"],
       "modules-load.d": ["modules-load.d/connector.conf"],
-      connector: ["take-parameters"],
+      connector: ["take-parameters", "forget-otp"],
     },
     unit: "connector.service",
     dependencies: {

@@ -208,6 +208,16 @@ test("cloud-init that took no data, took it from EC2, had errors, or has not end
     text: expect.stringContaining("an error: ('scripts_user'"),
     action: expect.stringContaining("cloud-init status --long"),
   });
+  // What cloud-init 25.1 says of user-data that is not YAML, in two stages; the line that it shows is not shown again.
+  const broken = `Failed loading yaml blob. Invalid format at line 9 column 3: "while scanning\n  in "x", line 9, column 3:\n  otp_0"`;
+  const stage = { recoverable_errors: { WARNING: ["empty cloud config", broken], DEPRECATED: ["old"] } };
+  const status = { v1: { stage: null, datasource: "DataSourceEc2Local", "init-local": stage, init: stage } };
+  result("DataSourceEc2Local");
+  writeFileSync(join(here.folder, "status.json"), JSON.stringify(status));
+  expect(await here.line("cloud-init")).toMatchObject({
+    result: "warn",
+    text: "cloud-init had 2 errors: Failed loading yaml blob. Invalid format at line 9 column 3",
+  });
   await using other = await host({ userData: "#cloud-config\n" });
   writeFileSync(join(other.folder, "result.json"), '{"v1":{"datasource":"DataSourceNone","errors":[]}}');
   expect(await other.line("cloud-init")).toMatchObject({

@@ -3,8 +3,8 @@ import type { Lab } from "../../lab/lab.ts";
 import { connectorName } from "../../lab/plan.ts";
 import { scripts } from "../../lab/scripts.ts";
 
-/** What `connector-controller user-data` prints, with an OTP inside. */
-export function generatedUserData(lab: Lab): string {
+/** What `connector-controller user-data` prints, with an OTP inside; with further options of it. */
+export function generatedUserData(lab: Lab, ...options: readonly string[]): string {
   const { adminUrl, url } = lab.controller.site;
   const connection = [
     "--controller",
@@ -14,16 +14,29 @@ export function generatedUserData(lab: Lab): string {
     "--token-file",
     lab.controller.tokenFile,
   ];
-  const command = [scripts.controller, "user-data", connectorName, "--quiet", "--url", url, ...connection];
+  const command = [
+    scripts.controller,
+    "user-data",
+    connectorName,
+    "--quiet",
+    "--url",
+    url,
+    ...connection,
+    ...options,
+  ];
   return execFileSync(process.execPath, command, { encoding: "utf8" });
 }
 
-/** The public address that the lab's devices dial, and a shell at the serial console, which the image gives to nobody. */
-export function withLabNeeds(userData: string, publicAddress: string): string {
-  const parameter = userData.replace(/^( +)controller: .*$/m, (line, indent) => {
+/** The public address that the lab's devices dial, and prefixes read more often than in production. */
+export function withLabParameters(userData: string, publicAddress: string): string {
+  return userData.replace(/^( +)controller: .*$/m, (line, indent) => {
     return `${line}\n${indent}publicAddress: ${publicAddress}\n${indent}prefixSchedule: "*/5 * * * * *"`;
   });
-  return parameter
+}
+
+/** The same, and a shell at the serial console, which the image gives to nobody. */
+export function withLabNeeds(userData: string, publicAddress: string): string {
+  return withLabParameters(userData, publicAddress)
     .replace(/^write_files:\n/m, (line) => `${line}${shellAtConsole}`)
     .replace(/^runcmd:\n/m, (line) => `${line}${startShell}`);
 }

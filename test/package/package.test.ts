@@ -65,6 +65,7 @@ describe.skipIf(missing.length > 0)(title, () => {
       "/usr/bin/connector",
       "/usr/lib/connector/connector-agent.mjs",
       "/usr/lib/connector/connector.mjs",
+      "/usr/lib/connector/forget-otp",
       "/usr/lib/connector/node",
       "/usr/lib/connector/take-parameters",
       "/usr/lib/modules-load.d/connector.conf",

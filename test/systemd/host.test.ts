@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { LabDevice } from "../../lab/device.ts";
-import type { Machine } from "../../lab/instance.ts";
+import { type Machine, routerOf } from "../../lab/instance.ts";
 import { Lab } from "../../lab/lab.ts";
 import { planDevices, planInstances } from "../../lab/plan.ts";
 import { Process } from "../../lab/process.ts";
@@ -114,7 +114,7 @@ describe.skipIf(obstacle !== undefined)(
 
     test("ready without a credential: it says what it lacks, as its own user with one capability", async () => {
       const [{ localIpv4s, subnetIpv4CidrBlock }] = machine.ec2.interfaces;
-      const gateway = subnetIpv4CidrBlock.replace(/\d+\/\d+$/, (end) => `${Number.parseInt(end, 10) + 1}`);
+      const gateway = routerOf(subnetIpv4CidrBlock);
       await run(`cat >/etc/connector/ca.pem <<'END'\n${readFileSync(lab.controller.caFile, "utf8")}END
         chmod 644 /etc/connector/ca.pem`);
       const told = {
