@@ -26,7 +26,15 @@ export class DataPathRecorder implements DataPath, Disposable {
   }
 
   async compare(): Promise<Result<DataPathState>> {
-    return success(heldFor(this.#plan));
+    const { routes = [], peers = [] } = this.#plan ?? {};
+    return success({
+      routes,
+      peers: peers.length,
+      drift: [],
+      resolver: undefined,
+      silent: [],
+      lingering: undefined,
+    });
   }
 
   [Symbol.dispose](): void {}
@@ -42,10 +50,4 @@ export class DataPathRecorder implements DataPath, Disposable {
     };
     return success(new Map((this.#plan?.peers ?? []).map(({ session }) => [session, heard])));
   }
-}
-
-/** What a kernel that does as it is told is read back as. */
-export function heldFor(plan: Pick<DataPathPlan, "routes" | "peers"> | undefined): DataPathState {
-  const { routes = [], peers = [] } = plan ?? {};
-  return { routes, peers: peers.length, drift: [], resolver: undefined, silent: [], lingering: undefined };
 }

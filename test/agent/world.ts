@@ -1,4 +1,3 @@
-import { heldFor } from "../../agent/adapters/datapath-recorder.ts";
 import { Agent, type AgentEffect, type AgentInput, type Note } from "../../agent/core/agent.ts";
 import type { InstanceReading, OtpSeen } from "../../agent/core/enrolment.ts";
 import type { IdentityRecord, SavedIdentity } from "../../agent/core/identity.ts";
@@ -318,7 +317,16 @@ export class World {
   #asked(effect: Extract<AgentEffect, { do: "apply" | "compare" | "readTraffic" }>): AgentInput {
     const { effectId } = effect;
     const fails = (command: string) => failed("datapath.failing", { command });
-    const held = heldFor(effect.do === "apply" ? effect.plan : this.plans.at(-1));
+    const { routes, peers } =
+      effect.do === "apply" ? effect.plan : (this.plans.at(-1) ?? { routes: [], peers: [] });
+    const held = {
+      routes,
+      peers: peers.length,
+      drift: [],
+      resolver: undefined,
+      silent: [],
+      lingering: undefined,
+    };
     switch (effect.do) {
       case "apply":
         if (this.dataPathFails) return { kind: "applied", effectId, result: fails("nft -f rules") };
