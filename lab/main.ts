@@ -5,7 +5,7 @@ import { writeEnvironment } from "./hints.ts";
 import { loopbackPlace } from "./loopback.ts";
 import type { Place } from "./place.ts";
 import { servePlays } from "./play-server.ts";
-import { keepRunFolder, makeRunFolder, removeRunFolder } from "./run-folder.ts";
+import { inRunFolder, isWithin, untilStopped } from "./program.ts";
 import { Screen } from "./screen.ts";
 import { showLive, showOnce } from "./show.ts";
 import { startLab } from "./start.ts";
@@ -35,36 +35,13 @@ const options = await yargs(process.argv.slice(2))
   .strict()
   .parseAsync();
 
-const stop = new AbortController();
-// For good, not once: Ctrl-C arrives twice, from the terminal and from the process that started this one.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
-process.stdout.on("error", () => stop.abort());
-// The one who started it was killed and could not say so.
-const starter = process.ppid;
-setInterval(() => process.ppid === starter || stop.abort(), 1_000).unref();
-
+const signal = untilStopped();
 /** How long the lab may take until it carries traffic, from here. */
 const readyByMs = performance.now() + 60_000;
 const screen = new Screen(process.stdout);
-try {
-  process.exitCode = await runIn(makeRunFolder(), stop.signal);
-} catch (error) {
-  if (!stop.signal.aborted) screen.print(`The lab cannot go on: ${(error as Error).message}`);
-  process.exitCode = exitCodes.failed;
-}
+process.exitCode = await inRunFolder({ screen, signal, keep: options.keep }, run);
 
-async function runIn(folder: string, signal: AbortSignal): Promise<number> {
-  screen.say(`run folder ${folder}`);
-  try {
-    return await run(folder, signal);
-  } finally {
-    if (options.keep) keepRunFolder(folder);
-    else removeRunFolder(folder);
-    screen.say("everything is stopped");
-  }
-}
-
-async function run(folder: string, signal: AbortSignal): Promise<number> {
+async function run(folder: string): Promise<number> {
   const { instances, devices } = options;
   const say = (text: string) => screen.say(text);
   const place = openPlace(join(folder, "hosts"), say);
@@ -82,8 +59,4 @@ async function openPlace(folder: string, say: (text: string) => void): Promise<P
   const place = obstacle === undefined ? await VpcPlace.open(folder) : loopbackPlace(obstacle);
   say(place.about);
   return place;
-}
-
-function isWithin(value: number, min: number, max: number): boolean {
-  return Number.isInteger(value) && value >= min && value <= max;
 }

@@ -4,7 +4,6 @@ import {
   closeSync,
   constants,
   existsSync,
-  fsyncSync,
   linkSync,
   openSync,
   readSync,
@@ -14,6 +13,7 @@ import {
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Failure } from "../../protocol/failures.ts";
+import { syncPath } from "../../protocol/node/files.ts";
 import type { Saved } from "../core/ports.ts";
 import { DamagedRow, readAll, sumOf } from "./store-rows.ts";
 import { migrate, schemaVersion, versionOf } from "./store-schema.ts";
@@ -113,13 +113,4 @@ function setAside(path: string, aside: string): void {
     if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
   }
   syncPath(dirname(path));
-}
-
-function syncPath(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
 }

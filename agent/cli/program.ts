@@ -1,6 +1,7 @@
 import yargs, { type Argv } from "yargs";
+import { runCommandLine } from "../../protocol/node/command-line.ts";
 import { softwareVersion } from "../../protocol/node/software.ts";
-import { exitCodes, nearest } from "../../protocol/node/text.ts";
+import { exitCodes } from "../../protocol/node/text.ts";
 import type { World } from "../../protocol/node/world.ts";
 import { defaultSocket } from "../core/local-api.ts";
 import { AgentClient } from "./client.ts";
@@ -9,25 +10,15 @@ import type { Choose } from "./commands/choose.ts";
 import { withTools } from "./commands/tools.ts";
 import { withViews } from "./commands/views.ts";
 
-/**
- * Reads the command line, runs what it names and returns the exit code. yargs only parses; what a command needs is
- * loaded when it is the one to run.
- */
+/** Reads the command line, runs what it names and returns the exit code. */
 export async function runCli(args: readonly string[], world: World): Promise<number> {
   if (args[0] === "--get-yargs-completions") return await complete(args, world);
-  let run: (() => Promise<number>) | undefined;
-  let parsed: number = exitCodes.fine;
-  const parser = program(args, world, (chosen) => {
-    run = chosen;
-  });
-  await parser.parseAsync([...args], {}, (error: Error | undefined, _argv: unknown, output: string) => {
-    if (!error && output === "") return;
-    run = undefined;
-    if (!error) return world.print(`${output}\n`);
-    parsed = exitCodes.usage;
-    world.complain(usageError(error.message, args));
-  });
-  return (await run?.()) ?? parsed;
+  const line = {
+    name: "connector",
+    commands: commandNames,
+    program: (choose: Choose) => program(args, world, choose),
+  };
+  return await runCommandLine(line, args, world);
 }
 
 /**
@@ -50,13 +41,6 @@ async function complete(args: readonly string[], world: World): Promise<number> 
 async function poolNames(socket: string): Promise<string[]> {
   const pools = await new AgentClient(socket).read("pools", 500);
   return pools.ok ? pools.value.map(({ name }) => name) : [];
-}
-
-function usageError(message: string, [command = ""]: readonly string[]): string {
-  const known = commandNames.includes(command);
-  const guess = known ? undefined : nearest(command, commandNames);
-  const help = `See \`connector ${known ? `${command} ` : ""}--help\`.`;
-  return `connector: ${message}\n${guess === undefined ? "" : `Did you mean \`connector ${guess}\`? `}${help}\n`;
 }
 
 const commandNames = [

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failure, Result } from "../../protocol/failures.ts";
-import { duration, exitCodes, timestamp } from "../../protocol/node/text.ts";
-import type { World } from "../../protocol/node/world.ts";
+import { duration, exitCodes } from "../../protocol/node/text.ts";
+import { type World, watchFrame } from "../../protocol/node/world.ts";
 import { type Page, painter, paragraph, type Report } from "./page.ts";
 
 export interface ShowOptions {
@@ -64,24 +64,11 @@ async function watch(
       const body = answer.ok
         ? answer.value.text(laidOut)
         : `${failureText(answer.failure, laidOut)}${silence}`;
-      world.print(draw(body, seconds, nowMs, world));
+      world.print(watchFrame(body, seconds, world));
     }
     await sleep(seconds * 1000, undefined, { signal: world.stop }).catch(() => undefined);
   }
   return exitCodes.fine;
-}
-
-/** Lines are overwritten and the rest cleared, not the screen beforehand: nothing flickers. */
-function draw(body: string, seconds: number, nowMs: number, world: World): string {
-  const screen = world.screen();
-  if (screen === undefined) return `--- ${timestamp(nowMs)}\n${body}`;
-  const lines = [`Every ${seconds}s, ${timestamp(nowMs)}. Ctrl-C ends.`, "", ...body.trimEnd().split("\n")];
-  const room = Math.max(3, screen.rows - 1);
-  const shown =
-    lines.length <= room
-      ? lines
-      : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines than this window has`];
-  return `\x1b[H${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`;
 }
 
 function page({ color }: Pick<ShowOptions, "color">, world: World): Page {

@@ -1,4 +1,4 @@
-import { closest } from "./closest.ts";
+import { nearest } from "../../protocol/nearest.ts";
 import {
   absolutePath,
   anyAddress,
@@ -204,7 +204,7 @@ function asMapping(yamlValue: unknown, problems: ParameterProblem[]): Readonly<R
 }
 
 function unknownKey(key: string, value: unknown): ParameterProblem {
-  const guess = closest(key, Object.keys(fields));
+  const guess = nearest(key, Object.keys(fields));
   const known = `known fields: ${Object.keys(fields).join(", ")}`;
   const isSecret = /otp|password|secret|token/i.test(key);
   if (/^otp$/i.test(key)) {

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { nearest } from "../../protocol/node/text.ts";
+import { nearest } from "../../protocol/nearest.ts";
 import { InvalidRequest, type Problem } from "./problem.ts";
 import { fieldsAt } from "./strict.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Failure, FailureCode } from "../../protocol/failures.ts";
-import { exitCodes, timestamp } from "../../protocol/node/text.ts";
-import type { World } from "../../protocol/node/world.ts";
+import { exitCodes } from "../../protocol/node/text.ts";
+import { type World, watchFrame } from "../../protocol/node/world.ts";
 import type { Answer, Asked, EndpointName } from "../api/endpoints.ts";
 import type { Problem } from "../api/problem.ts";
 import type { ControllerClient } from "./client.ts";
@@ -44,7 +44,7 @@ export async function watch<Name extends EndpointName>(
       } else {
         const screen = world.screen();
         const body = answer.ok ? textOf(answer.value, screen?.columns) : complaint(answer.failure);
-        world.print(draw(body.trimEnd(), options.watch, world));
+        world.print(watchFrame(body, options.watch, world));
       }
       await sleep(options.watch * 1000, undefined, { signal: world.stop }).catch(() => undefined);
     }
@@ -119,18 +119,4 @@ function exitCodeOf(code: FailureCode): number {
   if (code === "admin.no-controller" || code === "admin.file") return exitCodes.usage;
   const isStranger = code === "admin.untrusted" || code === "admin.foreign";
   return isUnheard(code) || isStranger ? exitCodes.cannotTell : exitCodes.failed;
-}
-
-/** Lines are overwritten and the rest cleared, not the screen beforehand: nothing flickers. */
-function draw(body: string, seconds: number, world: World): string {
-  const screen = world.screen();
-  const time = timestamp(world.now());
-  if (screen === undefined) return `--- ${time}\n${body}\n`;
-  const lines = [`Every ${seconds}s, ${time}. Ctrl-C ends.`, "", ...body.split("\n")];
-  const room = Math.max(3, screen.rows - 1);
-  const shown =
-    lines.length <= room
-      ? lines
-      : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines than this window has`];
-  return `\x1b[H${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`;
 }

@@ -1,6 +1,6 @@
 import yargs, { type Argv } from "yargs";
+import { runCommandLine } from "../../protocol/node/command-line.ts";
 import { softwareVersion } from "../../protocol/node/software.ts";
-import { exitCodes, nearest } from "../../protocol/node/text.ts";
 import type { World } from "../../protocol/node/world.ts";
 import { accessCommands } from "./commands/access.ts";
 import { connectorCommands } from "./commands/connectors.ts";
@@ -9,10 +9,7 @@ import { instanceCommands } from "./commands/instances.ts";
 import { serveCommands } from "./commands/serve.ts";
 import type { Cli } from "./options.ts";
 
-/**
- * Reads the command line, runs what it names and returns the exit code. yargs only parses; what a command needs is
- * loaded when it is the one to run.
- */
+/** Reads the command line, runs what it names and returns the exit code. */
 export async function runCli(args: readonly string[], world: World): Promise<number> {
   const [first, shell, ...rest] = args;
   if (first === "completion" && (shell === "bash" || shell === "zsh")) {
@@ -20,22 +17,12 @@ export async function runCli(args: readonly string[], world: World): Promise<num
     process.env.SHELL = `/bin/${shell}`;
     return await runCli([first, ...rest], world);
   }
-  let run: (() => Promise<number>) | undefined;
-  let parsed: number = exitCodes.fine;
-  const parser = program({
-    world,
-    choose: (chosen) => {
-      run = chosen;
-    },
-  });
-  await parser.parseAsync([...args], {}, (error: Error | undefined, _argv: unknown, output: string) => {
-    if (!error && output === "") return;
-    run = undefined;
-    if (!error) return world.print(`${output}\n`);
-    parsed = exitCodes.usage;
-    world.complain(usageError(error.message, args));
-  });
-  return (await run?.()) ?? parsed;
+  const line = {
+    name: "connector-controller",
+    commands: commandNames,
+    program: (choose: Cli["choose"]) => program({ world, choose }),
+  };
+  return await runCommandLine(line, args, world);
 }
 
 const commandNames = [
@@ -55,15 +42,6 @@ const commandNames = [
   "openapi",
   "completion",
 ];
-
-/** yargs guesses what was meant below a command, but not the command itself. */
-function usageError(message: string, [command = ""]: readonly string[]): string {
-  const isKnown = commandNames.includes(command);
-  const meant = isKnown ? undefined : nearest(command, commandNames);
-  const guess = meant === undefined ? "" : `Did you mean \`connector-controller ${meant}\`? `;
-  const help = `See \`connector-controller ${isKnown ? `${command} ` : ""}--help\`.`;
-  return `connector-controller: ${message}\n${guess}${help}\n`;
-}
 
 function program(cli: Cli): Argv {
   const base = yargs([])

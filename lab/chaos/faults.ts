@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { connectorName } from "../plan.ts";
 import { nft } from "../vpc/commands.ts";
+import type { Way } from "../vpc/router.ts";
 import type { Stage, Target } from "./stage.ts";
 import { type Expectation, unnoticedMs } from "./verdict.ts";
 
@@ -56,20 +57,7 @@ export const faults: readonly Fault[] = [
     },
     mend: nothing,
   },
-  {
-    name: "cable",
-    about: "the cable of an instance is pulled: a silent death",
-    hits: "instance",
-    expects: died,
-    async strike(stage, target) {
-      await target.host.unplug();
-      await stage.left(target);
-    },
-    async mend(_stage, target) {
-      await target.host.plug();
-      startAgain(target);
-    },
-  },
+  unplugged("cable", "the cable of an instance is pulled: a silent death"),
   {
     name: "power",
     about: "an instance loses its power: every process ends, nothing answers",
@@ -131,34 +119,8 @@ export const faults: readonly Fault[] = [
     },
     mend: nothing,
   },
-  {
-    name: "lost-from",
-    about: "what an instance sends is lost, what is sent to it is not",
-    hits: "instance",
-    expects: died,
-    async strike(stage, target) {
-      await target.host.unplug("from");
-      await stage.left(target);
-    },
-    async mend(_stage, target) {
-      await target.host.plug();
-      startAgain(target);
-    },
-  },
-  {
-    name: "lost-to",
-    about: "what is sent to an instance is lost, what it sends is not",
-    hits: "instance",
-    expects: died,
-    async strike(stage, target) {
-      await target.host.unplug("to");
-      await stage.left(target);
-    },
-    async mend(_stage, target) {
-      await target.host.plug();
-      startAgain(target);
-    },
-  },
+  unplugged("lost-from", "what an instance sends is lost, what is sent to it is not", "from"),
+  unplugged("lost-to", "what is sent to an instance is lost, what it sends is not", "to"),
   {
     name: "tunnel-stopped",
     about: "wireguard-go hangs under a living agent",
@@ -215,6 +177,24 @@ export const faults: readonly Fault[] = [
     },
   },
 ];
+
+/** Both ways when none is named. */
+function unplugged(name: string, about: string, ...ways: readonly Way[]): Fault {
+  return {
+    name,
+    about,
+    hits: "instance",
+    expects: died,
+    async strike(stage, target) {
+      await target.host.unplug(...ways);
+      await stage.left(target);
+    },
+    async mend(_stage, target) {
+      await target.host.plug();
+      startAgain(target);
+    },
+  };
+}
 
 /** All at once, and the agent for good. */
 async function killAll({ host, instance }: Target): Promise<void> {

@@ -1,7 +1,7 @@
 import { cpus, loadavg } from "node:os";
 import yargs from "yargs";
 import { exitCodes } from "../../protocol/node/text.ts";
-import { keepRunFolder, makeRunFolder, removeRunFolder } from "../run-folder.ts";
+import { inRunFolder, isWithin, untilStopped } from "../program.ts";
 import { Screen } from "../screen.ts";
 import { vpcPlaceObstacle } from "../vpc-place.ts";
 import { type Fault, faults } from "./faults.ts";
@@ -48,38 +48,19 @@ const options = await yargs(process.argv.slice(2))
   .strict()
   .parseAsync();
 
-const stop = new AbortController();
-// For good, not once: Ctrl-C arrives twice, from the terminal and from the process that started this one.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
-process.stdout.on("error", () => stop.abort());
-// The one who started it was killed and could not say so.
-const starter = process.ppid;
-setInterval(() => process.ppid === starter || stop.abort(), 1_000).unref();
-
+const signal = untilStopped();
 const screen = new Screen(options.output === "json" ? process.stderr : process.stdout);
 if (options.list) {
   const width = Math.max(...faults.map(({ name }) => name.length));
   for (const { name, about } of faults) process.stdout.write(`${name.padEnd(width)}  ${about}\n`);
 } else {
   const obstacle = await vpcPlaceObstacle();
-  if (obstacle === undefined) process.exitCode = await runIn(makeRunFolder());
-  else {
+  if (obstacle === undefined) {
+    const { keep } = options;
+    process.exitCode = await inRunFolder({ screen, signal, keep }, (folder) => run(folder, chosen()));
+  } else {
     process.stderr.write(`There is nothing to measure without packets: ${obstacle}\n`);
     process.exitCode = exitCodes.cannotTell;
-  }
-}
-
-async function runIn(folder: string): Promise<number> {
-  screen.say(`run folder ${folder}`);
-  try {
-    return await run(folder, chosen());
-  } catch (error) {
-    if (!stop.signal.aborted) screen.print(`It cannot go on: ${(error as Error).message}`);
-    return exitCodes.failed;
-  } finally {
-    if (options.keep) keepRunFolder(folder);
-    else removeRunFolder(folder);
-    screen.say("everything is stopped");
   }
 }
 
@@ -88,7 +69,7 @@ async function run(folder: string, wanted: readonly Fault[]): Promise<number> {
   const machine = `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, load ${loadavg()[0]?.toFixed(1)}`;
   const ran: Ran[] = [];
   const say = (text: string) => screen.say(text);
-  await using opened = await openStage({ folder, instances, devices, signal: stop.signal, say });
+  await using opened = await openStage({ folder, instances, devices, signal, say });
   const { stage } = opened;
   const calm = await watchCalm(stage, options.calm * 1_000);
   screen.print(calmText(calm));
@@ -110,8 +91,4 @@ function chosen(): readonly Fault[] {
   return only === undefined
     ? faults
     : only.flatMap((name) => faults.find((fault) => fault.name === name) ?? []);
-}
-
-function isWithin(value: number, min: number, max: number): boolean {
-  return Number.isInteger(value) && value >= min && value <= max;
 }

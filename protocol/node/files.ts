@@ -28,7 +28,7 @@ export function writeFileDurably(path: string, content: string, mode = 0o600): v
     closeSync(file);
   }
   renameSync(temporary, path);
-  syncFolder(dirname(path));
+  syncPath(dirname(path));
 }
 
 /** A file system's error as the catalogue has it: `store.full`, `store.read-only` or `store.failing`. */
@@ -70,11 +70,12 @@ function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
+/** What was written to a file, or which files a folder has, is on disk then. Throws the file system's error. */
+export function syncPath(path: string): void {
+  const opened = openSync(path, "r");
   try {
-    fsyncSync(folder);
+    fsyncSync(opened);
   } finally {
-    closeSync(folder);
+    closeSync(opened);
   }
 }

@@ -1,3 +1,5 @@
+import { timestamp } from "./text.ts";
+
 /** What a command of a CLI may touch of its process; handed in, so that a test can be the terminal. */
 export interface World {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -9,6 +11,23 @@ export interface World {
   complain(text: string): void;
   /** Ends what runs: Ctrl-C, SIGTERM, or nobody reads any more. */
   readonly stop: AbortSignal;
+}
+
+/**
+ * One look of a command that looks again and again. Lines are overwritten and the rest cleared, not the screen beforehand:
+ * nothing flickers. In a pipe one block follows the other.
+ */
+export function watchFrame(body: string, seconds: number, world: Pick<World, "now" | "screen">): string {
+  const screen = world.screen();
+  const time = timestamp(world.now());
+  if (screen === undefined) return `--- ${time}\n${body.trimEnd()}\n`;
+  const lines = [`Every ${seconds}s, ${time}. Ctrl-C ends.`, "", ...body.trimEnd().split("\n")];
+  const room = Math.max(3, screen.rows - 1);
+  const shown =
+    lines.length <= room
+      ? lines
+      : [...lines.slice(0, room - 1), `… ${lines.length - room + 1} more lines than this window has`];
+  return `\x1b[H${shown.map((line) => `${line}\x1b[K\n`).join("")}\x1b[J`;
 }
 
 /** The process's own world. */

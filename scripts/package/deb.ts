@@ -5,22 +5,10 @@ import { join } from "node:path";
 import { gzipped, text } from "./payload.ts";
 import type { Architecture, Product } from "./products.ts";
 import { mailDate, maintainer, type Release, root, wrapped } from "./release.ts";
-import { layTree, type PackageFile, setTimes } from "./tree.ts";
-
-export interface DebOptions {
-  readonly product: Product;
-  readonly architecture: Architecture;
-  readonly release: Release;
-  readonly files: readonly PackageFile[];
-  /** How much it is compressed, 1 to 9; 0: not at all. */
-  readonly level: number;
-  /** For the files before they are packed; empty. */
-  readonly work: string;
-  readonly out: string;
-}
+import { layTree, type OnePackage, type PackageFile, setTimes } from "./tree.ts";
 
 /** Writes a .deb of Debian 13 and Ubuntu 24.04; dpkg-deb does it. Returns its path. */
-export function makeDeb({ product, architecture, release, files, level, work, out }: DebOptions): string {
+export function makeDeb({ product, architecture, release, files, level, work, out }: OnePackage): string {
   const { name } = product;
   const doc = `/usr/share/doc/${name}`;
   const about = [

@@ -1,26 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Architecture, Product } from "./products.ts";
 import { licence, maintainer, type Release, root } from "./release.ts";
-import { layTree, type PackageFile } from "./tree.ts";
-
-export interface RpmOptions {
-  readonly product: Product;
-  readonly architecture: Architecture;
-  readonly release: Release;
-  readonly files: readonly PackageFile[];
-  /** How much it is compressed, 1 to 9; 0: not at all. */
-  readonly level: number;
-  /** For the files before they are packed; empty. */
-  readonly work: string;
-  readonly out: string;
-}
+import { layTree, type OnePackage, type PackageFile } from "./tree.ts";
 
 const names = { amd64: "x86_64", arm64: "aarch64" } as const;
 
 /** Writes a .rpm of Amazon Linux 2023; rpmbuild does it. Returns its path. */
-export function makeRpm(options: RpmOptions): string {
+export function makeRpm(options: OnePackage): string {
   const { product, architecture, release, files, level, work, out } = options;
   const [tree, top] = [join(work, "tree"), join(work, "top")];
   layTree(tree, files, release.epoch);
@@ -53,7 +40,7 @@ export function makeRpm(options: RpmOptions): string {
   return join(out, file);
 }
 
-function specText({ product, release, files }: RpmOptions, tree: string): string {
+function specText({ product, release, files }: OnePackage, tree: string): string {
   const { name, summary, description, dependencies } = product;
   const { needs, suggests } = dependencies.rpm;
   const lines = (tag: string, values: readonly string[]) =>

@@ -1,5 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Architecture, Product } from "./products.ts";
+import type { Release } from "./release.ts";
 
 /** A file of a package. Everything is root's. */
 export interface PackageFile {
@@ -8,6 +10,19 @@ export interface PackageFile {
   readonly content:
     | { readonly is: "copy"; readonly of: string; readonly mode: 0o644 | 0o755 }
     | { readonly is: "text"; readonly text: string | Buffer; readonly mode: 0o644 | 0o755 };
+}
+
+/** What one package is made of, and where to. */
+export interface OnePackage {
+  readonly product: Product;
+  readonly architecture: Architecture;
+  readonly release: Release;
+  readonly files: readonly PackageFile[];
+  /** How much it is compressed, 1 to 9; 0: not at all. */
+  readonly level: number;
+  /** For the files before they are packed; empty. */
+  readonly work: string;
+  readonly out: string;
 }
 
 /** Lays the files below `folder`, with one time for all of them. */

@@ -4,6 +4,7 @@ import type { AgentActions } from "../../agent/core/local-api.ts";
 import type { AgentViews } from "../../agent/core/ports.ts";
 import type { World } from "../../protocol/node/world.ts";
 import type { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
+import { type Ended, inTerminal } from "../support/terminal.ts";
 
 export const silent = pino({ level: "silent" });
 
@@ -253,14 +254,8 @@ export function fakeAgent(status: StatusView = active): FakeAgent {
   };
 }
 
-export interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
 /** Runs the CLI in this process: an 80-column terminal without color at noon, unless told otherwise. */
-export async function connector(
+export function connector(
   args: readonly string[],
   options: {
     readonly env?: World["env"];
@@ -268,20 +263,12 @@ export async function connector(
     readonly stop?: AbortSignal;
     readonly onPrint?: (text: string) => void;
   } = {},
-): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const code = await runCli(args, {
-    env: options.env ?? { NO_COLOR: "1" },
+): Promise<Ended> {
+  const { screen: _, ...over } = options;
+  return inTerminal((world) => runCli(args, world), {
+    env: { NO_COLOR: "1" },
     now: () => nowMs,
+    ...over,
     screen: () => ("screen" in options ? options.screen : { columns: 80, rows: 40 }),
-    print: (text) => {
-      out += text;
-      options.onPrint?.(text);
-    },
-    complain: (text) => {
-      err += text;
-    },
-    stop: options.stop ?? new AbortController().signal,
   });
-  return { code, out, err };
 }

@@ -6,6 +6,7 @@ import { prefixesReport } from "../../agent/cli/views/prefixes.ts";
 import { byteSize, textWidth } from "../../protocol/node/text.ts";
 import { LeaseView, PoolView, PrefixRow, SessionView, StatusView } from "../../protocol/view.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import type { Ended } from "../support/terminal.ts";
 import {
   active,
   connector,
@@ -14,7 +15,6 @@ import {
   leaving,
   nowMs,
   online,
-  type Ran,
   silent,
   unenrolled,
 } from "./cli-fixture.ts";
@@ -23,7 +23,7 @@ import {
 async function run(
   args: readonly string[],
   options: { status?: StatusView } & Parameters<typeof connector>[1] = {},
-): Promise<Ran & { asked: string[] }> {
+): Promise<Ended & { asked: string[] }> {
   using folder = temporaryFolder();
   const path = join(folder.path, "agent.sock");
   const { views, actions, asked } = fakeAgent(options.status);

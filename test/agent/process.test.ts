@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
 import type { Imds as Emulator } from "../../lab/imds/server.ts";
+import { freePort } from "../../lab/ports.ts";
 import { start as startImds } from "../lab/imds-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
@@ -148,12 +149,11 @@ describe("enrolment", () => {
     });
 
     test("where nobody listens", async () => {
-      const port = Number(new URL(imds.url).port);
-      await imds[Symbol.asyncDispose]();
-      const agent = instance({ otp }).start();
+      const port = await freePort();
+      const agent = instance({ otp, imds: `http://127.0.0.1:${port}` }).start();
       await agent.shows("enrol.document-missing");
       expect(controller.connections).toBe(0);
-      imds = await startImds({ port });
+      await using _ = await startImds({ port });
       await agent.reaches("Online");
     });
   });

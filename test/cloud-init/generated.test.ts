@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parse } from "yaml";
 import { readParameters } from "../../agent/core/parameters.ts";
-import { runCli } from "../../controller/cli/program.ts";
 import { type UserData, userDataText } from "../../controller/cli/user-data.ts";
+import { administratorOf, runHere } from "../controller/run-cli.ts";
 import { type Served, serveReal } from "../controller/served.ts";
 import { expectValid, hasCloudInit, rendered } from "./cloud-init.ts";
 
@@ -83,32 +83,7 @@ beforeAll(async () => {
 });
 afterAll(() => served[Symbol.asyncDispose]());
 
-async function run(args: readonly string[], environment: Record<string, string> = {}) {
-  const file = (name: string, text: string) => {
-    writeFileSync(join(served.folder, name), text, { mode: 0o600 });
-    return join(served.folder, name);
-  };
-  let [out, err] = ["", ""];
-  const env = {
-    CONNECTOR_URL: served.url,
-    CONNECTOR_CA_FILE: file("ca.pem", served.ca),
-    CONNECTOR_ADMIN_TOKEN_FILE: file("admin.token", `${served.token}\n`),
-    ...environment,
-  };
-  const code = await runCli(args, {
-    env,
-    now: Date.now,
-    screen: () => undefined,
-    print: (text) => {
-      out += text;
-    },
-    complain: (text) => {
-      err += text;
-    },
-    stop: new AbortController().signal,
-  });
-  return { code, out, err };
-}
+const run = (args: readonly string[]) => runHere(args, administratorOf(served));
 
 test("the generator makes an OTP and puts it in; the CA that the administrator trusts goes along", async () => {
   const { code, out, err } = await run([

@@ -1,24 +1,13 @@
 import { expect, test } from "vitest";
 import { runCli } from "../../controller/cli/program.ts";
 import { textWidth } from "../../protocol/node/text.ts";
-import type { World } from "../../protocol/node/world.ts";
+import { inTerminal } from "../support/terminal.ts";
 
 async function help(...args: string[]): Promise<string> {
-  let text = "";
-  const world: World = {
-    env: {},
-    now: () => 0,
-    screen: () => ({ columns: 80, rows: 24 }),
-    print: (part) => {
-      text += part;
-    },
-    complain: (part) => {
-      throw new Error(part);
-    },
-    stop: new AbortController().signal,
-  };
-  expect(await runCli([...args, "--help"], world)).toBe(0);
-  return text;
+  const screen = () => ({ columns: 80, rows: 24 });
+  const { code, out, err } = await inTerminal((world) => runCli([...args, "--help"], world), { screen });
+  expect([code, err]).toEqual([0, ""]);
+  return out;
 }
 
 /** The commands that a help text lists: `connector-controller otp create <connector>` → `create`. */

@@ -1,17 +1,16 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { runCli } from "../../controller/cli/program.ts";
 import { drainText } from "../../controller/cli/text/drain.ts";
 import { progressLine, restartText } from "../../controller/cli/text/restarts.ts";
 import type { AdminPort } from "../../controller/core/admin.ts";
 import type { DrainView, RestartStepView, RestartView } from "../../controller/core/restart-views.ts";
 import { Failure, failed, success } from "../../protocol/failures.ts";
 import { textWidth } from "../../protocol/node/text.ts";
-import type { World } from "../../protocol/node/world.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { fakeAdmin, serveFake } from "./fake-admin.ts";
 import type { Http } from "./http.ts";
+import { runHere } from "./run-cli.ts";
 
 const atMs = Date.UTC(2026, 0, 2, 3, 4, 5);
 const nothing = { why: null, sinceMs: null, left: null, withoutPlace: null, untilMs: null };
@@ -112,24 +111,11 @@ describe("connector restart", () => {
     const restart = () => (queue.length > 1 ? queue.shift() : queue[0]);
     const connector = () => ({}) as ReturnType<AdminPort["views"]["connector"]>;
     served = await serveFake({ views: { ...base.views, connector, restart }, ...command });
-    let [out, err] = ["", ""];
-    const world: World = {
-      env: { CONNECTOR_URL: served.url, CONNECTOR_ADMIN_TOKEN: served.token },
-      now: () => atMs,
-      screen: () => undefined,
-      print: (text) => {
-        out += text;
-      },
-      complain: (text) => {
-        err += text;
-      },
-      stop: new AbortController().signal,
-    };
+    const env = { CONNECTOR_URL: served.url, CONNECTOR_ADMIN_TOKEN: served.token };
     using folder = temporaryFolder();
     const ca = join(folder.path, "ca.pem");
     writeFileSync(ca, served.ca);
-    const code = await runCli([...args, "--ca-file", ca], world);
-    return { code, out, err };
+    return await runHere([...args, "--ca-file", ca], env, () => atMs);
   }
 
   const begins: Partial<AdminPort> = { command: (async () => success(running)) as AdminPort["command"] };

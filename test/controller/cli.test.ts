@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runCli } from "../../controller/cli/program.ts";
 import { until } from "../support/until.ts";
+import { administratorOf, runHere } from "./run-cli.ts";
 import { ids, type Served, serveReal } from "./served.ts";
 
 const script = join(import.meta.dirname, "..", "..", "controller", "cli", "main.ts");
@@ -13,42 +13,11 @@ let served: Served;
 let env: Record<string, string>;
 beforeAll(async () => {
   served = await serveReal();
-  const file = (name: string, text: string, mode = 0o600) => {
-    writeFileSync(join(served.folder, name), text, { mode });
-    return join(served.folder, name);
-  };
-  env = {
-    CONNECTOR_URL: served.url,
-    CONNECTOR_CA_FILE: file("ca.pem", served.ca),
-    CONNECTOR_ADMIN_TOKEN_FILE: file("admin.token", `${served.token}\n`),
-  };
+  env = administratorOf(served);
 });
 afterAll(() => served[Symbol.asyncDispose]());
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs the command line in this process: what a person would see in a pipe. */
-async function run(args: readonly string[], environment = env): Promise<Ended> {
-  let out = "";
-  let err = "";
-  const code = await runCli(args, {
-    env: environment,
-    now: Date.now,
-    screen: () => undefined,
-    print: (text) => {
-      out += text;
-    },
-    complain: (text) => {
-      err += text;
-    },
-    stop: new AbortController().signal,
-  });
-  return { code, out, err };
-}
+const run = (args: readonly string[], environment = env) => runHere(args, environment);
 
 /** Runs it as a process of its own. */
 function spawned(args: readonly string[], environment = env) {

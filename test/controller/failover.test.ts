@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FakeDevice } from "./fakes.ts";
-import { cut, group, type Instance, movesOf, on, placesOf, says, takes, two } from "./group.ts";
+import { cut, group, type Instance, movesOf, on, oneOn, placesOf, says, takes, two } from "./group.ts";
 import { Harness } from "./harness.ts";
 import { activeInstance, attachedDevice, helloDevice, withConnector } from "./peers.ts";
 
@@ -25,8 +25,7 @@ describe("a lost link", () => {
     cut(h, first.agent.link);
     h.pass(60_000);
     expect(placesOf(h, users)).toEqual(before);
-    const [victim] = on(h, first, users);
-    if (victim === undefined) throw new Error("somebody is there");
+    const victim = oneOn(h, first, users);
     says(victim, "dead");
     h.pass(200);
     expect(h.views.device(victim.id)?.session).toMatchObject({ epoch: 2, state: "attached" });
@@ -61,8 +60,7 @@ describe("a lost link", () => {
   test("moves nobody whose probe will speak: until it does, it may have a path that works", () => {
     const { h, all, users } = group(2, 6);
     const [first] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     user.device.wants("attached", true);
     for (const { device } of users) device.report({ path: undefined });
     h.pass(5_000);
@@ -93,8 +91,7 @@ describe("a lost link", () => {
   test("and a dead word of a device that cannot be heard any more move nobody", () => {
     const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
     const [first, second] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     second.agent.become("Draining", {}, second.ec2);
     h.pass(1_000);
     says(user, "dead");
@@ -126,8 +123,7 @@ describe("a lost link", () => {
   test("and one device that says dead decide at once", () => {
     const { h, all, users } = group(2, 2);
     const [first] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     cut(h, first.agent.link);
     says(user, "dead");
     expect(h.views.device(user.id)?.session).toMatchObject({ state: "attached", epoch: 2 });
@@ -192,8 +188,7 @@ describe("devices that say dead", () => {
   test("alone among others that are well are moved alone, after a grace, and wait longer the next time", () => {
     const { h, all, users } = group(2, 6);
     const [first] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     const epochOf = () => h.views.device(user.id)?.session?.epoch;
     says(user, "dead");
     h.pass(800);
@@ -216,8 +211,7 @@ describe("devices that say dead", () => {
 
   test("and cannot be heard when their time has come are moved when they are heard again", () => {
     const { h, all, users } = group(2, 6, { heartbeatMs: { agent: 60_000, device: 20_000 } });
-    const [user] = on(h, two(all)[0], users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, two(all)[0], users);
     const epochOf = () => h.views.device(user.id)?.session?.epoch;
     says(user, "dead");
     h.pass(1_200);
@@ -236,8 +230,7 @@ describe("devices that say dead", () => {
 
   test("and recover within the grace stay", () => {
     const { h, all, users } = group(2, 6);
-    const [user] = on(h, two(all)[0], users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, two(all)[0], users);
     says(user, "dead");
     h.pass(500);
     says(user, "alive");
@@ -263,8 +256,7 @@ describe("goodbye", () => {
   test("moves everybody at once, also those who say alive and those who are away", () => {
     const { h, all, users } = group(2, 6);
     const [first] = two(all);
-    const [away] = on(h, first, users);
-    if (away === undefined) throw new Error("somebody is there");
+    const away = oneOn(h, first, users);
     cut(h, away.link);
     h.say(first.agent.link, { type: "goodbye", reason: "shutdown" });
     expect(on(h, first, users)).toHaveLength(0);
@@ -361,12 +353,7 @@ describe("a drain", () => {
   });
 
   test("that the new instance refuses looks for another, and the old one serves on", () => {
-    const { h, all, users } = group(2, 2);
-    const [first, second] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
-    second.agent.offer({ Pool1: 0 });
-    h.do({ command: "instance.drain", instance: first.name });
+    const { h, first, user } = drainedToNowhere();
     expect(h.views.device(user.id)?.session).toMatchObject({
       state: "waiting",
       leaving: { instance: first.name },
@@ -381,12 +368,7 @@ describe("a drain", () => {
   });
 
   test("that is taken back brings a session that found nothing back to where it is", () => {
-    const { h, all, users } = group(2, 2);
-    const [first, second] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
-    second.agent.offer({ Pool1: 0 });
-    h.do({ command: "instance.drain", instance: first.name });
+    const { h, first, user } = drainedToNowhere();
     h.do({ command: "instance.resume", instance: first.name });
     h.pass(200);
     const session = h.views.device(user.id)?.session;
@@ -397,8 +379,7 @@ describe("a drain", () => {
   test("that is taken back brings it back to its own address also where there is no free one", () => {
     const { h, all, users } = group(2, 2);
     const [first, second] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     const says = ({ agent }: Instance, free: number) =>
       agent.report({ "pool/Pool1": { total: 16, leased: 16 - free, cooling: 0, quarantined: 0, free } });
     // What the other offers is gone when it is asked for.
@@ -446,8 +427,7 @@ describe("what is left", () => {
   test("has the deadline of its own move, not of an earlier one", () => {
     const { h, all, users } = group(3, 3);
     const [first] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     h.do({ command: "instance.drain", instance: first.name });
     const second = all.find(({ name }) => name === h.views.device(user.id)?.session?.instance);
     if (second === undefined) throw new Error("it went somewhere");
@@ -469,8 +449,7 @@ describe("what is left", () => {
   test("is kept though its agent is lost, and is let go of when its instance ends it", () => {
     const { h, all, users } = group(2, 2);
     const [first] = two(all);
-    const [user] = on(h, first, users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, first, users);
     const { id } = h.views.device(user.id)?.session ?? { id: "" };
     h.do({ command: "instance.drain", instance: first.name });
     cut(h, first.agent.link);
@@ -513,8 +492,7 @@ describe("when a pass cannot be stored", () => {
 
   test("a hanging store keeps no deadline in the past", () => {
     const { h, all, users } = group(2, 6);
-    const [user] = on(h, two(all)[0], users);
-    if (user === undefined) throw new Error("somebody is there");
+    const user = oneOn(h, two(all)[0], users);
     says(user, "dead");
     h.isHolding = true;
     h.pass(500);
@@ -642,3 +620,13 @@ describe("after a restart of the controller", () => {
     expect(placesOf(h, users)).toEqual(before);
   });
 });
+
+/** A user of an instance that is drained while the only other one has no address. */
+function drainedToNowhere() {
+  const { h, all, users } = group(2, 2);
+  const [first, second] = two(all);
+  const user = oneOn(h, first, users);
+  second.agent.offer({ Pool1: 0 });
+  h.do({ command: "instance.drain", instance: first.name });
+  return { h, first, user };
+}

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { statusText, troublesOf } from "../../controller/cli/text/status.ts";
 import { Harness } from "./harness.ts";
-import { activeInstance, attachedDevice, connectorInput, withConnector } from "./peers.ts";
+import { activeInstance, attachedDevice, withConnector, withTwoGroups } from "./peers.ts";
 
 /** Long after this nobody is tried again by the clock: who is served before was served because of what happened. */
 const settings = {
@@ -88,10 +88,7 @@ describe("who finds no free address", () => {
 
   test("is of its group alone: another's pool on the same instance has room", () => {
     const h = new Harness(settings);
-    h.do({ command: "group.create", group: "guests" });
-    withConnector(h, {
-      groups: connectorInput().groups.concat({ group: "guests", pool: "Pool2", leaseMinutes: 60 }),
-    });
+    withTwoGroups(h);
     const one = activeInstance(h, 1);
     const [range = ""] = one.view.pools.find(({ pool }) => pool === "Pool1")?.ipv4 ?? [];
     const pools = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Harness } from "./harness.ts";
-import { activeInstance, attachedDevice, connectorInput, withConnector } from "./peers.ts";
+import { activeInstance, attachedDevice, withConnector, withTwoGroups } from "./peers.ts";
 
 describe("an address that an instance grants is not believed when it", () => {
   const wrong = {
@@ -38,12 +38,7 @@ describe("an address that an instance grants is not believed when it", () => {
 
   test("is of another pool of the same instance", () => {
     const h = new Harness();
-    for (const group of ["staff", "guests"]) h.do({ command: "group.create", group });
-    const groups = [
-      { group: "staff", pool: "Pool1", leaseMinutes: 1440 },
-      { group: "guests", pool: "Pool2", leaseMinutes: 60 },
-    ];
-    h.do({ command: "connector.create", connector: connectorInput({ groups }) });
+    withTwoGroups(h);
     const { agent, ec2, name } = activeInstance(h);
     const pools = {
       Pool1: { ipv4: ["10.77.0.0/28"], ipv6: [] },

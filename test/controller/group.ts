@@ -33,6 +33,12 @@ export const cut = (h: Harness, link: number) => {
 };
 export const on = (h: Harness, { name }: Instance, users: readonly Device[]) =>
   users.filter(({ id }) => h.views.device(id)?.session?.instance === name);
+/** The first of them. */
+export const oneOn = (h: Harness, instance: Instance, users: readonly Device[]): Device => {
+  const [one] = on(h, instance, users);
+  if (one === undefined) throw new Error(`nobody is on ${instance.name}`);
+  return one;
+};
 export const placesOf = (h: Harness, users: readonly Device[]) =>
   users.map(({ id }) => {
     const session = h.views.device(id)?.session;

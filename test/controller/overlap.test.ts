@@ -1,14 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { FakeDevice } from "./fakes.ts";
-import { cut, group, on, takes, two } from "./group.ts";
+import { cut, group, oneOn, takes, two } from "./group.ts";
 import { helloDevice } from "./peers.ts";
 
 /** Two instances; a device of the first, which is drained. */
 function draining(settings: Parameters<typeof group>[2] = {}) {
   const { h, all, users } = group(2, 2, settings);
   const [first, second] = two(all);
-  const [user] = on(h, first, users);
-  if (user === undefined) throw new Error("somebody is there");
+  const user = oneOn(h, first, users);
   const { id } = h.views.device(user.id)?.session ?? { id: "" };
   return { h, first, second, user, session: id };
 }

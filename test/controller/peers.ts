@@ -52,12 +52,7 @@ export class Ec2 {
     if (!h.verdicts.has(document)) h.verdicts.set(document, { is: "genuine", claims: this.claims(claims) });
     h.say(link, {
       type: "enrol",
-      version: 1,
-      minimumVersion: 1,
-      identityKey: this.identityKey,
-      signature: "s".repeat(86),
-      software: "0.1.0",
-      wallMs: h.wallMs,
+      ...proven(h, this.identityKey),
       otp,
       wireguardKey: this.wireguardKey,
       document,
@@ -76,17 +71,18 @@ export class Ec2 {
     h.say(link, {
       type: "hello",
       role: "agent",
-      version: 1,
-      minimumVersion: 1,
-      identityKey: this.identityKey,
-      signature: "s".repeat(86),
-      software: "0.1.0",
-      wallMs: h.wallMs,
+      ...proven(h, this.identityKey),
       wireguardKey: this.wireguardKey,
       ...change,
     });
     return link;
   }
+}
+
+/** What every greeting says. */
+function proven(h: Harness, identityKey: string) {
+  const version = { version: 1, minimumVersion: 1, software: "0.1.0" };
+  return { ...version, identityKey, signature: "s".repeat(86), wallMs: h.wallMs };
 }
 
 /** Where devices dial from, when nothing depends on it. */
@@ -102,12 +98,7 @@ export function join(
   const identityKey = change.identityKey ?? key();
   h.say(link, {
     type: "join",
-    version: 1,
-    minimumVersion: 1,
-    identityKey,
-    signature: "s".repeat(86),
-    software: "0.1.0",
-    wallMs: h.wallMs,
+    ...proven(h, identityKey),
     code,
     wireguardKey: key(),
     name: "laptop",
@@ -121,12 +112,7 @@ export function helloDevice(h: Harness, identityKey: string, wireguardKey = key(
   h.say(link, {
     type: "hello",
     role: "device",
-    version: 1,
-    minimumVersion: 1,
-    identityKey,
-    signature: "s".repeat(86),
-    software: "0.1.0",
-    wallMs: h.wallMs,
+    ...proven(h, identityKey),
     wireguardKey,
   });
   return link;
@@ -140,6 +126,13 @@ export function otpFor(h: Harness, connector = "prod"): OtpCreated {
 export function withConnector(h: Harness, change: Partial<ConnectorInput> = {}): void {
   h.do({ command: "group.create", group: "staff" });
   h.do({ command: "connector.create", connector: connectorInput(change) });
+}
+
+/** A connector with the groups staff, in Pool1, and guests, in Pool2. */
+export function withTwoGroups(h: Harness, change: Partial<ConnectorInput> = {}): void {
+  h.do({ command: "group.create", group: "guests" });
+  const guests = { group: "guests", pool: "Pool2", leaseMinutes: 60 };
+  withConnector(h, { groups: [...connectorInput().groups, guests], ...change });
 }
 
 /** An instance that is enrolled and Active with a /28 of its own. */

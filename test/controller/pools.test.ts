@@ -1,17 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { FakeAgent } from "./fakes.ts";
 import { Harness } from "./harness.ts";
-import { activeInstance, connectorInput, Ec2, otpFor, withConnector } from "./peers.ts";
+import { activeInstance, Ec2, otpFor, withConnector, withTwoGroups } from "./peers.ts";
 
 function setUp(change = {}) {
   const h = new Harness();
-  h.do({ command: "group.create", group: "staff" });
-  h.do({ command: "group.create", group: "guests" });
-  const groups = [
-    { group: "staff", pool: "Pool1", leaseMinutes: 1440 },
-    { group: "guests", pool: "Pool2", leaseMinutes: 60 },
-  ];
-  h.do({ command: "connector.create", connector: connectorInput({ groups, ...change }) });
+  withTwoGroups(h, change);
   const names = [new Ec2(), new Ec2()].map((ec2) => {
     const link = ec2.enrol(h, otpFor(h).secret);
     return h.heard(link, "enrolled")[0]?.name ?? "";

@@ -116,7 +116,8 @@ describe("before the group had time to return", () => {
 });
 
 describe("when the controller dies between storing a placement and telling it", () => {
-  test("the instance is told after the restart, under the same epoch, and grants once", () => {
+  /** A device that was to be attached, with what the pipeline held when the controller died. */
+  function dying() {
     const h = new Harness();
     withConnector(h);
     const instance = activeInstance(h);
@@ -125,33 +126,27 @@ describe("when the controller dies between storing a placement and telling it", 
     h.isHolding = true;
     device.wants("attached");
     expect(instance.agent.sessions, "nothing is told before it is stored").toBe(0);
-    const plan = h.held[0]?.plan;
-    if (plan === undefined) throw new Error("nothing was to be stored");
-    h.store.commit(plan);
+    return { h, instance, identityKey, id, plan: h.held[0]?.plan };
+  }
+
+  /** All come back; what the instance has then, and how the device's session is. */
+  function comesBack({ h, instance, identityKey, id }: Omit<ReturnType<typeof dying>, "plan">) {
     h.isHolding = false;
     h.restart();
     const agent = back(h, instance);
-    const again = new FakeDevice(h).on(helloDevice(h, identityKey));
-    again.wants("attached");
-    expect(agent.sessions).toBe(1);
-    expect(h.views.device(id)?.session).toMatchObject({ state: "attached", epoch: 1 });
+    new FakeDevice(h).on(helloDevice(h, identityKey)).wants("attached");
+    return { sessions: agent.sessions, session: h.views.device(id)?.session };
+  }
+
+  test("the instance is told after the restart, under the same epoch, and grants once", () => {
+    const world = dying();
+    if (world.plan === undefined) throw new Error("nothing was to be stored");
+    world.h.store.commit(world.plan);
+    expect(comesBack(world)).toMatchObject({ sessions: 1, session: { state: "attached", epoch: 1 } });
   });
 
   test("before storing it, it is decided again", () => {
-    const h = new Harness();
-    withConnector(h);
-    const instance = activeInstance(h);
-    const { device, identityKey, id } = attachedDevice(h);
-    device.wants("detached");
-    h.isHolding = true;
-    device.wants("attached");
-    h.isHolding = false;
-    h.restart();
-    const agent = back(h, instance);
-    const again = new FakeDevice(h).on(helloDevice(h, identityKey));
-    again.wants("attached");
-    expect(agent.sessions).toBe(1);
-    expect(h.views.device(id)?.session).toMatchObject({ state: "attached" });
+    expect(comesBack(dying())).toMatchObject({ sessions: 1, session: { state: "attached" } });
   });
 });
 

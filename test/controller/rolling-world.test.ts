@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
+import { Random } from "../sim/random.ts";
 import { type RollingInstance, RollingWorld } from "./rolling.ts";
+import { live, seeds } from "./seeded.ts";
 
 /** A rolling restart to which everything happens that happens to groups. */
 class Trouble {
@@ -7,24 +9,23 @@ class Trouble {
     ...{ instances: 4, devices: 8 },
     settings: { restartDrainMs: 10_000, drainDeadlineMs: 5_000, restartReturnMs: 15_000 },
   });
-  readonly trace: string[] = [];
-  #state: number;
+  readonly #random: Random;
 
   constructor(seed: number) {
-    this.#state = seed;
+    this.#random = new Random(seed);
   }
 
-  step(): void {
+  step(): string {
     const happenings = Object.entries(this.#happenings);
-    const [name, happen] = happenings[this.#random(happenings.length)] ?? [];
-    const number = 1 + this.#random(4);
-    this.trace.push(`${name} (${number})`);
+    const [name, happen] = happenings[this.#random.below(happenings.length)] ?? [];
+    const number = 1 + this.#random.below(4);
     happen?.(this.world.at(number));
     for (const instance of this.world.instances) instance.rested();
     for (let i = 0; i < 4; i++) {
       this.world.pass(500);
       this.check();
     }
+    return `${name} (${number})`;
   }
 
   readonly #happenings = {
@@ -33,14 +34,15 @@ class Trouble {
       this.world.follow();
     },
     "it is cancelled": () => {
-      if (this.#random(3) === 0) this.world.h.ask({ command: "connector.restart.cancel", connector: "prod" });
+      if (this.#random.below(3) === 0)
+        this.world.h.ask({ command: "connector.restart.cancel", connector: "prod" });
     },
-    "time passes": () => this.world.pass(this.#random(8_000)),
+    "time passes": () => this.world.pass(this.#random.below(8_000)),
     "an agent dies": (instance: RollingInstance) => {
       if (instance.isLinked) instance.die();
     },
     "an agent does not return": (instance: RollingInstance) => {
-      instance.returns = this.#random(3) > 0;
+      instance.returns = this.#random.below(3) > 0;
     },
     "an administrator drains": ({ name }: RollingInstance) => {
       this.world.h.ask({ command: "instance.drain", instance: name });
@@ -50,10 +52,10 @@ class Trouble {
         this.world.h.ask({ command: "instance.resume", instance: name });
     },
     "it drains by itself": (instance: RollingInstance) => {
-      instance.drains = this.#random(2) === 0 ? ["spot"] : [];
+      instance.drains = this.#random.below(2) === 0 ? ["spot"] : [];
     },
     "devices linger": () => {
-      this.world.comeOver = this.#random(2) === 0;
+      this.world.comeOver = this.#random.below(2) === 0;
     },
     "the controller dies": () => {
       // Devices come with new keys here, which must be stored.
@@ -62,7 +64,7 @@ class Trouble {
       this.world.h.release();
     },
     "the disk is full": () => {
-      this.world.h.failing = this.#random(2) === 0 ? "store.full" : undefined;
+      this.world.h.failing = this.#random.below(2) === 0 ? "store.full" : undefined;
     },
   };
 
@@ -111,24 +113,8 @@ class Trouble {
     world.pass(30_000);
     expect(world.h.store.commits, "it is quiet").toBe(commits);
   }
-
-  #random(below: number): number {
-    this.#state = (Math.imul(this.#state, 1_103_515_245) + 12_345) >>> 0;
-    return (this.#state >>> 8) % below;
-  }
 }
 
-test.each(Array.from({ length: 25 }, (_, i) => i + 1))(
-  "whatever happens to a rolling restart: seed %i",
-  (seed) => {
-    const trouble = new Trouble(seed);
-    try {
-      for (let i = 0; i < 50; i++) trouble.step();
-      trouble.trace.push("settle");
-      trouble.settle();
-    } catch (error) {
-      console.log(`seed ${seed}: ${trouble.trace.slice(-30).join("; ")}`);
-      throw error;
-    }
-  },
-);
+test.each(seeds(25))("whatever happens to a rolling restart: seed %i", (seed) => {
+  live(new Trouble(seed), seed, 50);
+});

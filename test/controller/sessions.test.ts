@@ -2,7 +2,15 @@ import { describe, expect, test } from "vitest";
 import { SessionSpec } from "../../protocol/specs.ts";
 import { FakeDevice } from "./fakes.ts";
 import { Harness } from "./harness.ts";
-import { activeInstance, attachedDevice, connectorInput, helloDevice, join, withConnector } from "./peers.ts";
+import {
+  activeInstance,
+  attachedDevice,
+  connectorInput,
+  helloDevice,
+  join,
+  withConnector,
+  withTwoGroups,
+} from "./peers.ts";
 
 describe("a session", () => {
   test("is attached only when the instance has granted it", () => {
@@ -184,13 +192,7 @@ describe("a device without a place waits", () => {
 
   test("while another group's pool on the same instance still has room", () => {
     const h = new Harness();
-    h.do({ command: "group.create", group: "staff" });
-    h.do({ command: "group.create", group: "guests" });
-    const groups = [
-      { group: "staff", pool: "Pool1", leaseMinutes: 1440 },
-      { group: "guests", pool: "Pool2", leaseMinutes: 60 },
-    ];
-    h.do({ command: "connector.create", connector: connectorInput({ groups }) });
+    withTwoGroups(h);
     const { agent, ec2, name } = activeInstance(h, 0);
     const pools = {
       Pool1: { ipv4: ["10.77.0.0/28"], ipv6: [] },

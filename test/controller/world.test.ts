@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import type { Plan } from "../../controller/core/rows.ts";
+import { Random } from "../sim/random.ts";
 import type { FakeAgent, FakeDevice } from "./fakes.ts";
 import { Harness, MemoryStore } from "./harness.ts";
 import { activeInstance, attachedDevice, type Ec2, helloDevice, withConnector } from "./peers.ts";
+import { live, seeds } from "./seeded.ts";
 
 /** What was ever durable: a place for each epoch of each session, and the addresses it was granted. */
 class RememberingStore extends MemoryStore {
@@ -47,10 +49,10 @@ class World {
   readonly h = new Harness({ settleMs: 500 }, this.store);
   readonly agents: Agent[] = [];
   readonly devices: Device[] = [];
-  #state: number;
+  readonly #random: Random;
 
   constructor(seed: number) {
-    this.#state = seed;
+    this.#random = new Random(seed);
     withConnector(this.h);
     for (let i = 0; i < 3; i++) {
       const { name, ec2, agent, view } = activeInstance(this.h, 6);
@@ -62,26 +64,18 @@ class World {
     }
   }
 
-  /** Mulberry32. */
-  random(below: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  }
-
   step(): string {
-    const agent = this.agents[this.random(this.agents.length)];
-    const device = this.devices[this.random(this.devices.length)];
+    const agent = this.agents[this.#random.below(this.agents.length)];
+    const device = this.devices[this.#random.below(this.devices.length)];
     if (agent === undefined || device === undefined) throw new Error("an empty world");
     const steps = Object.entries(this.#steps);
-    const [name, act] = steps[this.random(steps.length)] ?? ["nothing", () => {}];
+    const [name, act] = steps[this.#random.below(steps.length)] ?? ["nothing", () => {}];
     act(agent, device);
     return name;
   }
 
   readonly #steps = {
-    "time passes": () => this.h.pass(this.random(2_000)),
+    "time passes": () => this.h.pass(this.#random.below(2_000)),
     "a device leaves": (_: Agent, device: Device) => this.#unlinkDevice(device),
     "a device comes": (_: Agent, device: Device) => this.#linkDevice(device),
     "a device logs out": (_: Agent, { device, isLinked }: Device) => {
@@ -91,7 +85,7 @@ class World {
       const session = this.h.views.device(id)?.session;
       if (session && isLinked) {
         device.report({
-          held: { session: session.id, epoch: session.epoch + this.random(3), instance: "x" },
+          held: { session: session.id, epoch: session.epoch + this.#random.below(3), instance: "x" },
         });
       }
     },
@@ -99,16 +93,16 @@ class World {
     "an agent comes": (agent: Agent) => this.#linkAgent(agent),
     "an agent grants wrongly, once": (agent: Agent) => {
       const addresses = ["10.66.66.66", ...[...agent.agent.granted.values()].map(({ ipv4 }) => ipv4)];
-      const ipv4 = addresses[this.random(addresses.length)] ?? "";
+      const ipv4 = addresses[this.#random.below(addresses.length)] ?? "";
       agent.agent.grantsWrongly = () => {
         agent.agent.grantsWrongly = undefined;
         return { ipv4 };
       };
     },
     "an agent ends a session": ({ agent, isLinked }: Agent) => {
-      const [id, grant] = [...agent.granted][this.random(agent.granted.size || 1)] ?? [];
+      const [id, grant] = [...agent.granted][this.#random.below(agent.granted.size || 1)] ?? [];
       if (!isLinked || id === undefined || grant === undefined) return;
-      const code = this.random(2) === 0 ? "lease.expired" : "lease.quarantined";
+      const code = this.#random.below(2) === 0 ? "lease.expired" : "lease.quarantined";
       agent.report({ [`session/${id}`]: { outcome: "ended", epoch: grant.epoch, code } });
     },
     "a range goes": (agent: Agent) => this.#setPools(agent, []),
@@ -127,7 +121,7 @@ class World {
     "the store fails for a moment": () => {
       this.h.release();
       this.h.failing = "store.full";
-      this.h.pass(this.random(1_500));
+      this.h.pass(this.#random.below(1_500));
       this.h.failing = undefined;
     },
     "the controller dies": () => this.#die(false),
@@ -234,21 +228,6 @@ class World {
   }
 }
 
-test.each(Array.from({ length: 25 }, (_, i) => i + 1))(
-  "whatever happens, no address is wrong: seed %i",
-  (seed) => {
-    const world = new World(seed);
-    const trace: string[] = [];
-    try {
-      for (let i = 0; i < 120; i++) {
-        trace.push(world.step());
-        world.check();
-      }
-      trace.push("settle");
-      world.settle();
-    } catch (error) {
-      console.log(`seed ${seed}: ${trace.slice(-25).join("; ")}`);
-      throw error;
-    }
-  },
-);
+test.each(seeds(25))("whatever happens, no address is wrong: seed %i", (seed) => {
+  live(new World(seed), seed, 120);
+});

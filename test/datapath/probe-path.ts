@@ -1,5 +1,6 @@
 import { Probe, type ProbeEffect, type ProbeInput } from "../../device/core/probe.ts";
 import type { Question } from "../../device/core/question.ts";
+import { Random } from "../sim/random.ts";
 
 /** What the path and the host are like, from now on. */
 export interface PathLike {
@@ -39,13 +40,13 @@ export class ProbedPath {
   questions = 0;
   readings = 0;
   readonly #probe = new Probe();
-  readonly #random: () => number;
+  readonly #random: Random;
   #counters = { rxBytes: 0, txBytes: 0 };
   #due: { readonly atMs: number; readonly run: () => void }[] = [];
   #trafficAtMs = 0;
 
   constructor(seed = 1) {
-    this.#random = seeded(seed);
+    this.#random = new Random(seed);
     this.post({ kind: "watch", path: "s/1" });
   }
 
@@ -153,27 +154,16 @@ export class ProbedPath {
 
   #wayMs(): number {
     const { rttMs, jitterMs } = this.like;
-    return jitterMs === 0 ? rttMs : rttMs + this.#random() * jitterMs;
+    return jitterMs === 0 ? rttMs : rttMs + this.#random.next() * jitterMs;
   }
 
   #arrives(): boolean {
-    return !this.like.isDead && this.#random() >= this.like.lossRatio;
+    return !this.like.isDead && this.#random.next() >= this.like.lossRatio;
   }
 
   #at(atMs: number, run: () => void): void {
     this.#due.push({ atMs, run });
   }
-}
-
-/** mulberry32 */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 const questions = {

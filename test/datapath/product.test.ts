@@ -14,7 +14,7 @@ import { Asker } from "../../lab/vpc/asker.ts";
 import { corporateAddresses } from "../../lab/vpc/corporate.ts";
 import type { Host } from "../../lab/vpc/host.ts";
 import { VpcPlace } from "../../lab/vpc-place.ts";
-import { look, places, untilActive, untilCondition } from "../e2e/look.ts";
+import { instanceOf, look, places, untilActive, untilCondition } from "../e2e/look.ts";
 import { obstacle, shell } from "../lab/vpc-fixture.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
@@ -278,11 +278,7 @@ describe.skipIf(obstacle !== undefined)(
   },
 );
 
-function instance(): LabInstance {
-  const [found] = lab.instances;
-  if (found === undefined) throw new RangeError("no instance");
-  return found;
-}
+const instance = () => instanceOf(lab);
 
 function device(number: number): LabDevice & { host: Host } {
   const found = lab.devices[number];

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Probe } from "../../device/core/probe.ts";
-import { ProbedPath, seeded } from "./probe-path.ts";
+import { Random } from "../sim/random.ts";
+import { ProbedPath } from "./probe-path.ts";
 
 const at = (ms: number) => ({ monotonicMs: ms, wallMs: ms });
 const hourMs = 3_600_000;
@@ -152,8 +153,8 @@ describe("a bad path is no dead one", () => {
   });
 
   test("a host that gets to everything up to 900 ms late", () => {
-    const random = seeded(7);
-    const lateMs = () => random() ** 2 * 900;
+    const random = new Random(7);
+    const lateMs = () => random.next() ** 2 * 900;
     expect(falseAlarms({ lateMs, trafficEveryMs: 50 }, 5, hourMs)).toBe(0);
     expect(falseAlarms({ lateMs }, 5, hourMs)).toBe(0);
   });

@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { LabInstance } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { scripts } from "../../lab/scripts.ts";
 import { startLab } from "../../lab/start.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
-import { logsIn, look, patient, places, run, untilActive, untilCondition } from "./look.ts";
+import { instanceOf, logsIn, look, patient, places, run, untilActive, untilCondition } from "./look.ts";
 
 /** One group of real processes, to which one thing after the other happens. */
 vi.setConfig({ testTimeout: 60_000 });
@@ -30,11 +29,7 @@ afterAll(async () => {
   folder[Symbol.dispose]();
 });
 
-function instance(ordinal: number): LabInstance {
-  const found = lab.instances[ordinal - 1];
-  if (found === undefined) throw new RangeError(`no instance ${ordinal}`);
-  return found;
-}
+const instance = (ordinal: number) => instanceOf(lab, ordinal);
 
 test("an agent that is killed comes back with the same leases, and nobody moves", async () => {
   const before = await places(lab);

@@ -15,6 +15,13 @@ import { until } from "../support/until.ts";
  */
 export const patient = { linkGraceMs: 60_000, returnGraceMs: 60_000 } as const;
 
+/** By its number, from 1. */
+export function instanceOf({ instances }: Lab, ordinal = 1): LabInstance {
+  const found = instances[ordinal - 1];
+  if (found === undefined) throw new RangeError(`no instance ${ordinal}`);
+  return found;
+}
+
 /** What the agent's socket says; undefined while it does not answer. */
 export async function look<What extends Read>(
   instance: LabInstance,

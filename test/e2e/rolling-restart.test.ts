@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import type { LabInstance } from "../../lab/instance.ts";
 import { Lab } from "../../lab/lab.ts";
 import { planDevices, planInstances } from "../../lab/plan.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
-import { controllerCli, look, patient, untilActive } from "./look.ts";
+import { controllerCli, instanceOf, look, patient, untilActive } from "./look.ts";
 
 /** Three instances that carry both groups, and ten devices: real processes, one rolling restart after the other. */
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -34,11 +33,7 @@ afterAll(async () => {
   folder[Symbol.dispose]();
 });
 
-function instance(ordinal: number): LabInstance {
-  const found = lab.instances[ordinal - 1];
-  if (found === undefined) throw new RangeError(`no instance ${ordinal}`);
-  return found;
-}
+const instance = (ordinal: number) => instanceOf(lab, ordinal);
 
 const devices = () => lab.listDevices();
 const sessions = async () => new Map((await devices()).map(({ name, session }) => [name, session?.id]));

@@ -10,7 +10,7 @@ import { makePackages } from "../../scripts/package/make.ts";
 import { products } from "../../scripts/package/products.ts";
 import { releaseOf } from "../../scripts/package/release.ts";
 import { runtimeFor } from "../../scripts/package/runtime.ts";
-import { look, patient, untilActive } from "../e2e/look.ts";
+import { instanceOf, look, patient, untilActive } from "../e2e/look.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 /**
@@ -57,8 +57,7 @@ describe.skipIf(obstacle !== undefined)(
         controllerSettings: patient,
       });
       await untilActive(lab, 60_000);
-      const [instance] = lab.instances;
-      if (instance === undefined) throw new RangeError("no instance");
+      const instance = instanceOf(lab);
       expect(readFileSync(`/proc/${instance.process.pid}/cmdline`, "utf8")).toMatch(/^qemu-aarch64\0/);
       expect(await look(instance, "leases")).toMatchObject([{ state: "leased", ipv4: "172.18.128.16" }]);
     });

@@ -10,6 +10,7 @@ import { type LeaseInput, Leases } from "../../agent/core/leases.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
+import { Random } from "../sim/random.ts";
 
 const [path = "", seed = "1"] = process.argv.slice(2);
 const bootId = "one boot";
@@ -26,7 +27,7 @@ let epoch = Math.max(
   ...[...wanted.values()].map((spec) => spec.epoch),
   ...saved.leases.map((row) => row.session?.epoch ?? 0),
 );
-let random = Number(seed) >>> 0;
+const random = new Random(Number(seed));
 
 const pool = { group: "staff", leaseMinutes: 60, ipv4: ranges, ipv6: ["2001:db8::/80"] };
 run([
@@ -39,10 +40,10 @@ say("ready");
 for (;;) {
   const set: [string, SessionSpec][] = [];
   const over: string[] = [];
-  for (let i = 0; i < 1 + below(8); i++) {
-    const id = `s${below(devices)}`;
+  for (let i = 0; i < 1 + random.below(8); i++) {
+    const id = `s${random.below(devices)}`;
     if (over.includes(id) || set.some(([other]) => other === id)) continue;
-    if (wanted.has(id) && below(2) === 0) {
+    if (wanted.has(id) && random.below(2) === 0) {
       say(`ending ${id}`);
       over.push(id);
       wanted.delete(id);
@@ -91,9 +92,4 @@ function tell(what: "have" | "granted", id: string): void {
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
-}
-
-function below(n: number): number {
-  random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0;
-  return Math.floor((random / 2 ** 32) * n);
 }

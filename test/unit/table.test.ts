@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { nearest } from "../../protocol/nearest.ts";
 import { type Column, list, table } from "../../protocol/node/table.ts";
-import { duration, nearest, printable, textWidth, timestamp } from "../../protocol/node/text.ts";
+import { duration, printable, textWidth, timestamp } from "../../protocol/node/text.ts";
 
 const columns: Column[] = [
   { title: "Name" },
