@@ -8,11 +8,11 @@ import { softwareVersion } from "../protocol/node/software.ts";
 import type { Clock } from "../protocol/time.ts";
 import type { StatusView } from "../protocol/view.ts";
 import { actionsOf, Readings } from "./actions.ts";
-import { readBootId } from "./adapters/boot-id.ts";
 import { LinuxDataPath } from "./adapters/datapath-linux.ts";
 import { DataPathRecorder } from "./adapters/datapath-recorder.ts";
 import { removeDataPath } from "./adapters/datapath-removal.ts";
 import { startHealthServer } from "./adapters/health-server.ts";
+import { readBootId, readFirmwareInstance } from "./adapters/host.ts";
 import { IdentityFile } from "./adapters/identity-file.ts";
 import { Imds } from "./adapters/imds.ts";
 import { localIpv4Addresses } from "./adapters/interface.ts";
@@ -78,6 +78,7 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
   const core = new Agent(
     {
       ...{ parameters, identity: identity.load(), saved, bootId, process },
+      firmware: readFirmwareInstance(),
       ...{ version: softwareVersion, random: Math.random },
     },
     clock(),

@@ -60,6 +60,13 @@ export const catalogue = {
     summary: "The saved identity belongs to another instance; a new one was made",
     hint: "This disk is a copy. Enrol this instance with its own OTP, and build AMIs before the first start of the agent.",
   },
+  "identity.unconfirmed": {
+    retry: "backoff",
+    severity: "error",
+    summary:
+      "Nothing confirms that this host is the EC2 instance of the saved identity: the disk may be a copy",
+    hint: "Let the metadata service answer (enabled, hop limit at least 1): after a boot the controller is dialled when it has said who this is. Addresses and users are as they were.",
+  },
   "identity.unreadable": {
     retry: "onChange",
     severity: "error",

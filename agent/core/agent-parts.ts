@@ -8,7 +8,7 @@ import { savedHolds } from "./holds.ts";
 import type { SavedIdentity } from "./identity.ts";
 import { Leases } from "./leases.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import { Memory, savedPrefixes } from "./memory.ts";
+import { instanceOfBoot, Memory, savedPrefixes } from "./memory.ts";
 import type { Parameters } from "./parameters.ts";
 import type { Saved } from "./ports.ts";
 import { Prefixes } from "./prefixes.ts";
@@ -21,6 +21,8 @@ export interface AgentOptions {
   readonly identity: SavedIdentity;
   readonly saved: Saved;
   readonly bootId: string;
+  /** The EC2 instance that the host's firmware names, if it names one. */
+  readonly firmware: string | undefined;
   /** Of this process alone. */
   readonly process: string;
   readonly version: string;
@@ -58,6 +60,8 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
   const desired = new Desired();
   const { unreadable } = desired.restore(saved.desired);
   const prefixes = new Prefixes(savedPrefixes(saved.facts));
+  const sinceBoot = instanceOfBoot(saved.facts, bootId);
+  const enrolment = new Enrolment(options.identity, parameters, { firmware: options.firmware, sinceBoot });
   const lifecycle = new Lifecycle(savedHolds(saved.facts), parameters.rebalance, options.process);
   lifecycle.obey(desired, now);
   return {
@@ -66,7 +70,7 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
     version,
     upSince: now,
     uplink: new Uplink(report, random),
-    enrolment: new Enrolment(options.identity, parameters),
+    enrolment,
     desired,
     unreadable,
     leases,
@@ -74,7 +78,7 @@ export function makeParts(options: AgentOptions, now: Instant): AgentParts {
     dataPath: new DataPathControl(),
     traffic: new Traffic(),
     lifecycle,
-    memory: new Memory({ desired, prefixes, holds: lifecycle.holds }),
+    memory: new Memory({ desired, prefixes, holds: lifecycle.holds, enrolment, bootId }),
     report,
     conditions: new Conditions(),
     clockWatch: new ClockWatch(),

@@ -1,6 +1,7 @@
 import type { Failure, FailureCode, Result } from "../../protocol/failures.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
 import type { Problem } from "./conditions.ts";
+import { identityProblems, otpProblems } from "./enrolment-problems.ts";
 import {
   type EnrolmentEffect,
   type Identity,
@@ -11,7 +12,14 @@ import {
   type Saving,
   savedOf,
 } from "./enrolment-states.ts";
-import { decideIdentity, type EnrolmentRecord, type IdentityRecord, type SavedIdentity } from "./identity.ts";
+import {
+  decideIdentity,
+  type EnrolmentRecord,
+  type HostIdentity,
+  type IdentityDecision,
+  type IdentityRecord,
+  type SavedIdentity,
+} from "./identity.ts";
 import type { Parameters } from "./parameters.ts";
 import { compareWithInstance } from "./placement.ts";
 import type { InterfaceFacts } from "./ports.ts";
@@ -33,6 +41,7 @@ export class Enrolment {
   #identity: Identity;
   #saving: Saving = { kind: "saved" };
   readonly #parameters: Pick<Parameters, "ip" | "gateway" | "otpFile">;
+  readonly #host: HostIdentity;
   #effects = 0;
   #reading: InstanceReading | undefined;
   #read: { readonly effectId: number | undefined; readonly attempt: number; readonly dueAtMs: number };
@@ -50,9 +59,14 @@ export class Enrolment {
   /** What the last challenge was answered with. */
   #provedAs: ProofPlan["as"] | undefined;
 
-  constructor(saved: SavedIdentity, parameters: Pick<Parameters, "ip" | "gateway" | "otpFile">) {
+  constructor(
+    saved: SavedIdentity,
+    parameters: Pick<Parameters, "ip" | "gateway" | "otpFile">,
+    host: HostIdentity,
+  ) {
     this.#identity = identityOf(saved);
     this.#parameters = parameters;
+    this.#host = host;
     this.#read = { effectId: undefined, attempt: 0, dueAtMs: 0 };
     this.#otp = { effectId: undefined, dueAtMs: 0, seen: { is: "none" } };
   }
@@ -61,10 +75,15 @@ export class Enrolment {
     return this.#identity.kind === "held" ? this.#identity.record : undefined;
   }
 
+  /** The EC2 instance that the metadata service has named since this boot began. */
+  get instanceSinceBoot(): string | undefined {
+    return this.#instanceNow ?? this.#host.sinceBoot;
+  }
+
   /** Undefined while the controller must not be dialled. */
   get proof(): ProofPlan | undefined {
     const { record } = this;
-    if (record === undefined || this.#reading === undefined) return undefined;
+    if (record === undefined || this.#reading === undefined || this.#decision !== "use") return undefined;
     const mayEnrol =
       this.#otp.seen.is === "there" && this.#facts !== undefined && this.#mismatches().length === 0;
     if (mayEnrol && this.#wantsOtp && this.#reading.is === "known" && this.#facts !== undefined) {
@@ -165,42 +184,13 @@ export class Enrolment {
   }
 
   problems(): Problem[] {
-    const problems: Problem[] = this.#mismatches().map(({ code, facts }) => ({ code, facts }));
-    const identity = this.#identity;
-    if (identity.kind === "unreadable") {
-      problems.push({ code: "identity.unreadable", facts: { detail: identity.detail } });
-    }
-    for (const failure of [
-      identity.kind === "notMade" && identity.failure,
-      this.#saving.kind === "failed" && this.#saving.failure,
-    ]) {
-      if (failure) problems.push({ code: failure.code, subject: "identity", facts: failure.facts });
-    }
-    const { record } = this;
-    if (record?.clonedFrom !== undefined && record.enrolment === undefined) {
-      const facts = { "copied from": record.clonedFrom, "this instance": record.ec2InstanceId };
-      problems.push({ code: "identity.cloned", facts });
-    }
-    if (this.#reading?.is === "unknown") {
-      const isNeeded = record?.enrolment === undefined;
-      const { why, facts } = this.#reading;
-      problems.push({ code: isNeeded ? "enrol.document-missing" : why, facts });
-    }
-    if (this.#wantsOtp && this.#otp.dueAtMs > 0) problems.push(...this.#otpProblems());
-    return problems;
-  }
-
-  #otpProblems(): Problem[] {
-    const { seen } = this.#otp;
-    const file = this.#parameters.otpFile;
-    switch (seen.is) {
-      case "there":
-        return [];
-      case "none":
-        return [{ code: "otp.missing", facts: { file } }];
-      case "unreadable":
-        return [{ code: "otp.unreadable", facts: { file, error: seen.error } }];
-    }
+    const seen = { saving: this.#saving, reading: this.#reading, decision: this.#decision };
+    const isOtpMissed = this.#wantsOtp && this.#otp.dueAtMs > 0;
+    return [
+      ...this.#mismatches().map(({ code, facts }) => ({ code, facts })),
+      ...identityProblems({ identity: this.#identity, ...seen }),
+      ...(isOtpMissed ? otpProblems(this.#otp.seen, this.#parameters.otpFile) : []),
+    ];
   }
 
   nextDeadline(): number | undefined {
@@ -212,6 +202,17 @@ export class Enrolment {
       this.#wantsOtp && this.#otp.effectId === undefined ? this.#otp.dueAtMs : undefined,
       this.#saving.kind === "failed" ? this.#saving.retryAtMs : undefined,
     );
+  }
+
+  get #instanceNow(): string | undefined {
+    return this.#reading?.is === "known" ? this.#reading.ec2InstanceId : undefined;
+  }
+
+  /** Undefined while one is being made. */
+  get #decision(): IdentityDecision | undefined {
+    const identity = this.#identity;
+    if (identity.kind === "making" || identity.kind === "replacing") return undefined;
+    return decideIdentity(savedOf(identity), this.#instanceNow, this.#host);
   }
 
   get #wantsOtp(): boolean {
@@ -239,13 +240,11 @@ export class Enrolment {
 
   #settleIdentity(now: Instant): EnrolmentEffect[] {
     const identity = this.#identity;
-    if (identity.kind === "making" || identity.kind === "replacing") return [];
     if (identity.kind === "notMade" && now.monotonicMs < identity.retryAtMs) return [];
-    const ec2InstanceId = this.#reading?.is === "known" ? this.#reading.ec2InstanceId : undefined;
-    const decision = decideIdentity(savedOf(identity), ec2InstanceId);
-    switch (decision) {
+    const ec2InstanceId = this.#instanceNow;
+    switch (this.#decision) {
+      case undefined:
       case "use":
-      case "useUnconfirmed":
       case "wait":
       case "repair":
         return [];

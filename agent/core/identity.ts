@@ -22,11 +22,17 @@ export type SavedIdentity =
   | { readonly is: "saved"; readonly record: IdentityRecord }
   | { readonly is: "unreadable"; readonly detail: string };
 
+/** The EC2 instance that this host is, by what tells it besides the metadata service. */
+export interface HostIdentity {
+  /** Firmware says so, as on Nitro; undefined where it names none. */
+  readonly firmware: string | undefined;
+  /** The metadata service has said so since this boot began; undefined while it has not. */
+  readonly sinceBoot: string | undefined;
+}
+
 export type IdentityDecision =
-  /** The metadata service confirms it. */
+  /** It is this instance's. */
   | "use"
-  /** The metadata service does not answer: serve with what is saved, and decide again when it does. */
-  | "useUnconfirmed"
   /** There is none yet, and it is known which instance to bind a new one to. */
   | "make"
   /** The disk is a copy: keep the old identity and what belongs to it aside, and start afresh. */
@@ -36,15 +42,24 @@ export type IdentityDecision =
   /** A person must repair or remove the file; a new identity would hide the damage. */
   | "repair";
 
-/** `ec2InstanceId` is undefined while the metadata service does not tell. */
-export function decideIdentity(saved: SavedIdentity, ec2InstanceId: string | undefined): IdentityDecision {
+/**
+ * `ec2InstanceId` is undefined while the metadata service does not tell. Then the disk may be a copy, started on another
+ * instance, unless something else says that it is not: no disk changes its host while it is up.
+ */
+export function decideIdentity(
+  saved: SavedIdentity,
+  ec2InstanceId: string | undefined,
+  { firmware, sinceBoot }: HostIdentity,
+): IdentityDecision {
   switch (saved.is) {
     case "unreadable":
       return "repair";
     case "none":
       return ec2InstanceId === undefined ? "wait" : "make";
-    case "saved":
-      if (ec2InstanceId === undefined) return "useUnconfirmed";
-      return saved.record.ec2InstanceId === ec2InstanceId ? "use" : "replace";
+    case "saved": {
+      const { ec2InstanceId: boundTo } = saved.record;
+      if (ec2InstanceId !== undefined) return boundTo === ec2InstanceId ? "use" : "replace";
+      return boundTo === firmware || boundTo === sinceBoot ? "use" : "wait";
+    }
   }
 }

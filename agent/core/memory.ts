@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { Ec2InstanceId } from "../../protocol/names.ts";
 import type { Instant } from "../../protocol/time.ts";
 import type { Desired } from "./desired.ts";
+import type { Enrolment } from "./enrolment.ts";
 import type { Holds } from "./holds.ts";
 import type { StoreBatch } from "./ports.ts";
 import type { Prefixes, SavedPrefixes } from "./prefixes.ts";
@@ -17,6 +19,14 @@ export function savedPrefixes(facts: ReadonlyMap<string, unknown>): SavedPrefixe
   return SavedPrefixesShape.safeParse(facts.get("prefixes")).data;
 }
 
+const SavedBoot = z.object({ bootId: z.string(), ec2InstanceId: Ec2InstanceId });
+
+/** Which EC2 instance this host is, as the metadata service has said in this boot to an agent before. */
+export function instanceOfBoot(facts: ReadonlyMap<string, unknown>, bootId: string): string | undefined {
+  const { data } = SavedBoot.safeParse(facts.get("boot"));
+  return data?.bootId === bootId ? data.ec2InstanceId : undefined;
+}
+
 /** One write of the desired state and of facts. */
 export interface MemoryWrite {
   readonly effectId: number;
@@ -27,23 +37,33 @@ export interface MemoryWrite {
 const againAfterMs = 5_000;
 
 /**
- * Keeps on disk what an agent needs that restarts with no controller in reach: the desired state, the prefixes and the
- * drain. A write that failed is made again, with what is true by then: losing it costs nothing while the agent runs.
+ * Keeps on disk what an agent needs that restarts with no controller in reach: the desired state, the prefixes, the
+ * drain, and which instance this is. A write that failed is made again, with what is true by then: losing it costs nothing while the agent runs.
  */
 export class Memory {
   readonly #desired: Desired;
   readonly #prefixes: Prefixes;
   readonly #holds: Holds;
+  readonly #enrolment: Pick<Enrolment, "instanceSinceBoot">;
+  readonly #bootId: string;
   /** The facts as they are on disk, by name: what was compared when they were written. */
   #written = new Map<string, string>();
   #writing: { readonly write: MemoryWrite; readonly facts: readonly Fact[] } | undefined;
   #retryAtMs: number | undefined;
   #effects = 0;
 
-  constructor(parts: { desired: Desired; prefixes: Prefixes; holds: Holds }) {
+  constructor(parts: {
+    desired: Desired;
+    prefixes: Prefixes;
+    holds: Holds;
+    enrolment: Pick<Enrolment, "instanceSinceBoot">;
+    bootId: string;
+  }) {
     this.#desired = parts.desired;
     this.#prefixes = parts.prefixes;
     this.#holds = parts.holds;
+    this.#enrolment = parts.enrolment;
+    this.#bootId = parts.bootId;
     this.#written = new Map(this.#facts().map(({ name, compared }) => [name, compared]));
   }
 
@@ -89,6 +109,11 @@ export class Memory {
   #facts(): Fact[] {
     const drain = this.#holds.saved;
     const facts = [{ name: "drain", value: drain as unknown, compared: JSON.stringify(drain) }];
+    const ec2InstanceId = this.#enrolment.instanceSinceBoot;
+    if (ec2InstanceId !== undefined) {
+      const boot = { bootId: this.#bootId, ec2InstanceId };
+      facts.push({ name: "boot", value: boot, compared: JSON.stringify(boot) });
+    }
     const prefixes = this.#prefixes.saved;
     if (prefixes !== undefined) {
       // The time of a reading alone is not worth a write.

@@ -29,14 +29,17 @@ export class Console implements Disposable {
     }
   }
 
-  /** When a shell answers. Typed again and again: what is typed before there is one is lost. */
+  /**
+   * When a shell answers. Typed again and again: what is typed before there is one is lost. It shows no prompt from then on,
+   * which would be taken for what the next command printed.
+   */
   async ready(withinMs: number): Promise<void> {
     let triedMs = Number.NEGATIVE_INFINITY;
     const mark = `ready${this.#commands++}`;
     await waitFor("a shell at the console", withinMs, () => {
       if (performance.now() - triedMs > 3_000) {
         triedMs = performance.now();
-        this.#type(`stty -echo cols 200; echo ${broken(mark)}\n`);
+        this.#type(`stty -echo cols 200; PS1=; echo ${broken(mark)}\n`);
       }
       return this.#received.includes(mark);
     });

@@ -6,9 +6,16 @@ import type { Host } from "../vpc/host.ts";
 import { plugIn, tap } from "./cable.ts";
 import { Console } from "./console.ts";
 
+/** Nitro instances have UEFI where the image asks for it, and BIOS where the instance type has nothing else. */
+export type Firmware = "uefi" | "bios";
+
+/** Of Debian's package `ovmf`. */
+export const uefiFirmware = "/usr/share/ovmf/OVMF.fd";
+
 export interface MachineOptions {
   readonly host: Host;
   readonly ec2: Instance;
+  readonly firmware: Firmware;
   /** Of this machine, qcow2: see `diskOver`. */
   readonly disk: string;
   /** For its log, and for its console's socket. */
@@ -29,7 +36,8 @@ export class VirtualMachine implements AsyncDisposable {
   }
 
   /** Switched on. What cloud-init takes for EC2 is what the firmware says of the machine (DMI). */
-  static async start({ host, ec2, disk, folder, memoryMiB = 1024 }: MachineOptions): Promise<VirtualMachine> {
+  static async start(options: MachineOptions): Promise<VirtualMachine> {
+    const { host, ec2, firmware, disk, folder, memoryMiB = 1024 } = options;
     const dhcp = await plugIn(host, ec2, join(folder, "dhcp.log"));
     const [{ mac }] = ec2.interfaces;
     const socket = join(folder, "console.sock");
@@ -40,6 +48,7 @@ export class VirtualMachine implements AsyncDisposable {
       command: host.command(["qemu-system-x86_64"]),
       args: [
         ...["-nodefaults", "-no-user-config", "-display", "none"],
+        ...(firmware === "uefi" ? ["-bios", uefiFirmware] : []),
         // No device of the host's is needed, so that it runs wherever namespaces do. One processor: with two, qemu 7.2 now and
         // then runs into a breakpoint that the kernel has set and taken back while it patches itself.
         ...["-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", String(memoryMiB)],
@@ -47,6 +56,7 @@ export class VirtualMachine implements AsyncDisposable {
           "-smbios",
           `type=1,manufacturer=Amazon EC2,product=${ec2.instanceType},serial=${uuid},uuid=${uuid}`,
         ],
+        ...["-smbios", `type=2,asset=${ec2.instanceId}`],
         // As a Nitro instance sees an EBS volume. Nothing outlives the test, so nothing is flushed.
         ...[
           "-drive",

@@ -7,8 +7,10 @@ apt-get install -y --no-install-recommends /connector.deb
 rm /connector.deb
 
 systemctl enable -q systemd-networkd.service systemd-networkd-wait-online.service systemd-resolved.service chrony.service
-# An image is replaced, not upgraded: nothing looks for packages by itself.
-systemctl mask -q apt-daily.timer apt-daily-upgrade.timer
+# An image is replaced, not upgraded: nothing looks for packages by itself, or keeps copies of what is installed.
+systemctl mask -q apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
+# No programs of other machines are run here.
+systemctl mask -q systemd-binfmt.service
 systemctl disable -q e2scrub_all.timer e2scrub_reap.service 2>/dev/null || true
 # Without SSH the host has no use for keys, and cloud-init no program to make them: it would call every boot degraded.
 command -v ssh-keygen >/dev/null || echo 'ssh_genkeytypes: []' >/etc/cloud/cloud.cfg.d/91-no-ssh.cfg
@@ -30,3 +32,5 @@ rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subg
 find /var/log -type f -delete
 rm -rf /tmp/* /var/tmp/* /root/.cache /run/* /usr/share/doc/*/changelog* /usr/share/info /usr/share/locale/* /usr/share/man/*
 rm -f /vmlinuz.old /initrd.img.old
+# What a first boot would make of a new /usr, caches of libraries, hardware and messages, the packages have made.
+touch -r /usr /etc/.updated /var/.updated

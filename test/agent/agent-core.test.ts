@@ -262,14 +262,40 @@ describe("identity", () => {
     expect(world.done.some((effect) => effect.do === "dial" || effect.do === "prove")).toBe(false);
   });
 
-  test("metadata that is silent: serves with the saved identity, and decides when it speaks", () => {
+  const silent = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } } as const;
+
+  test("metadata that is silent after a boot: the disk may be a copy, so nothing is dialled before it speaks", () => {
     const world = new World(enrolledDisk());
-    world.instance = { is: "unknown", why: "imds.unreachable", facts: { error: "no answer" } };
-    world.run({ kind: "start" });
-    expect(world.isLinked).toBe(true);
+    world.instance = silent;
+    world.run({ kind: "start" }).pass(600_000);
+    expect(world.done.some((effect) => effect.do === "dial" || effect.do === "prove")).toBe(false);
+    expect(world.conditions["identity.unconfirmed"]?.text).toContain(`made on ${ec2InstanceId}`);
     world.instance = elsewhere;
     world.pass(31_000);
     expect(world.done.some((effect) => effect.do === "startAfresh")).toBe(true);
+
+    const original = new World(enrolledDisk());
+    original.instance = silent;
+    original.run({ kind: "start" }).pass(600_000);
+    original.instance = new World().instance;
+    expect(original.pass(31_000).status.status).toBe("Online");
+    expect(original.conditions["identity.unconfirmed"]).toBeUndefined();
+  });
+
+  test("firmware that names the instance: metadata is not waited for", () => {
+    const world = new World(enrolledDisk());
+    world.firmware = ec2InstanceId;
+    world.instance = silent;
+    expect(world.restart().run({ kind: "start" }).isLinked).toBe(true);
+  });
+
+  test("metadata that has spoken in this boot: another process goes on with that, another boot does not", () => {
+    const world = new World(enrolledDisk()).run({ kind: "start" }).pass(5_000);
+    world.instance = silent;
+    expect(world.restart().run({ kind: "start" }).pass(1_000).isLinked).toBe(true);
+    expect(world.restart().run({ kind: "start" }).pass(1_000).isLinked).toBe(true);
+    world.bootId = "another boot";
+    expect(world.restart().run({ kind: "start" }).pass(60_000).isLinked).toBe(false);
   });
 
   test("an identity that cannot be read is not replaced; mended, it is used", () => {

@@ -157,7 +157,8 @@ describe("the desired state", () => {
 describe("the memory", () => {
   const make = () => {
     const parts = { desired: new Desired(), prefixes: new Prefixes(), holds: new Holds() };
-    return { ...parts, memory: new Memory(parts) };
+    const enrolment = { instanceSinceBoot: undefined };
+    return { ...parts, memory: new Memory({ ...parts, enrolment, bootId: "boot" }) };
   };
 
   test("writes what changed, one write at a time, and again after a failure", () => {

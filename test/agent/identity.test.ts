@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { readFirmwareInstance } from "../../agent/adapters/host.ts";
 import { IdentityFile } from "../../agent/adapters/identity-file.ts";
 import { startAfresh } from "../../agent/adapters/state-folder.ts";
 import { decideIdentity, type IdentityDecision, type SavedIdentity } from "../../agent/core/identity.ts";
@@ -20,20 +21,41 @@ const saved: Record<Saved, SavedIdentity> = {
   unreadable: { is: "unreadable", detail: "damaged" },
 };
 
-const decisions: Record<Saved, { imdsAnswers: IdentityDecision; imdsSilent: IdentityDecision }> = {
-  none: { imdsAnswers: "make", imdsSilent: "wait" },
-  ours: { imdsAnswers: "use", imdsSilent: "useUnconfirmed" },
-  "another's": { imdsAnswers: "replace", imdsSilent: "useUnconfirmed" },
-  unreadable: { imdsAnswers: "repair", imdsSilent: "repair" },
+type Told = "metadata" | "firmware" | "earlier in this boot" | "nobody";
+const decisions: Record<Saved, Record<Told, IdentityDecision>> = {
+  none: { metadata: "make", firmware: "wait", "earlier in this boot": "wait", nobody: "wait" },
+  ours: { metadata: "use", firmware: "use", "earlier in this boot": "use", nobody: "wait" },
+  "another's": { metadata: "replace", firmware: "wait", "earlier in this boot": "wait", nobody: "wait" },
+  unreadable: { metadata: "repair", firmware: "repair", "earlier in this boot": "repair", nobody: "repair" },
 };
 
 test.each(Object.entries(decisions) as [Saved, (typeof decisions)[Saved]][])(
   "identity on disk: %s",
   (name, row) => {
-    expect(decideIdentity(saved[name], here)).toBe(row.imdsAnswers);
-    expect(decideIdentity(saved[name], undefined)).toBe(row.imdsSilent);
+    const silent = { firmware: undefined, sinceBoot: undefined };
+    const decided: Record<Told, IdentityDecision> = {
+      metadata: decideIdentity(saved[name], here, silent),
+      firmware: decideIdentity(saved[name], undefined, { ...silent, firmware: here }),
+      "earlier in this boot": decideIdentity(saved[name], undefined, { ...silent, sinceBoot: here }),
+      nobody: decideIdentity(saved[name], undefined, silent),
+    };
+    expect(decided).toEqual(row);
   },
 );
+
+test("firmware names an instance on Nitro only", () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "board_asset_tag");
+  expect(readFirmwareInstance(file)).toBeUndefined();
+  for (const [tag, named] of [
+    [`${here}\n`, here],
+    ["\n", undefined],
+    ["Not Specified\n", undefined],
+  ] as const) {
+    writeFileSync(file, tag);
+    expect(readFirmwareInstance(file)).toBe(named);
+  }
+});
 
 describe("the identity file", () => {
   const open = (path: string) => new IdentityFile(path, testLog().log);

@@ -101,6 +101,9 @@ export class World {
   otp: string | undefined = "one";
   otpError: string | undefined;
   diskFails: FailureCode | undefined;
+  bootId = "boot";
+  /** The EC2 instance that the firmware names. */
+  firmware: string | undefined;
   starts = 0;
   dataPathFails = false;
   /** What somebody else has changed in the kernel, found by the next comparison. */
@@ -223,7 +226,13 @@ export class World {
     };
     this.starts += 1;
     const process = `00000000-0000-4000-8000-${String(this.starts).padStart(12, "0")}`;
-    const fixed = { bootId: "boot", process, version: "0.1.0", random: () => 0.5 };
+    const fixed = {
+      bootId: this.bootId,
+      firmware: this.firmware,
+      process,
+      version: "0.1.0",
+      random: () => 0.5,
+    };
     return new Agent({ parameters: this.parameters, identity, saved, ...fixed }, this.now);
   }
 

@@ -8,7 +8,9 @@ import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Lab } from "../../lab/lab.ts";
+import { planInstances } from "../../lab/plan.ts";
 import { keepRunFolder, makeRunFolder, removeRunFolder } from "../../lab/run-folder.ts";
+import { uefiFirmware } from "../../lab/vm/machine.ts";
 import { VpcPlace, vpcPlaceObstacle } from "../../lab/vpc-place.ts";
 import packageFile from "../../package.json" with { type: "json" };
 import { root, setUpDebianPackages } from "../../scripts/setup.mjs";
@@ -31,7 +33,11 @@ const { values } = parseArgs({
     patience: { type: "string", default: "1" },
   },
 });
-setUpDebianPackages({ "qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils" });
+setUpDebianPackages({
+  "qemu-system-x86_64": "qemu-system-x86",
+  "qemu-img": "qemu-utils",
+  [uefiFirmware]: "ovmf",
+});
 const obstacle = existsSync(values.image) ? await vpcPlaceObstacle() : `no ${values.image}: npm run image`;
 if (obstacle !== undefined) {
   console.error(`test:image: ${obstacle}`);
@@ -46,7 +52,10 @@ let failure: unknown;
   await using lab = await Lab.start({ folder, place: VpcPlace.open(folder) });
   try {
     const patience = Number(values.patience);
-    const first = await boot({ lab, folder, ordinal: 1, image: values.image, otp: true });
+    const [plan, planOfCopy] = planInstances(2);
+    if (plan === undefined || planOfCopy === undefined) throw new RangeError("no plans");
+    const { image } = values;
+    const first = await boot({ lab, folder, plan, firmware: "uefi", image, otp: true });
     machines.push(first);
     const scene = { lab, first, patience, say };
     const copy = join(folder, "copy.qcow2");
@@ -63,7 +72,8 @@ let failure: unknown;
       spot: () => spotNoticeDrains(scene),
       clone: async () => {
         await first.vm[Symbol.asyncDispose]();
-        const second = await boot({ lab, folder, ordinal: 2, image: values.image, disk: copy, otp: false });
+        const its = { plan: planOfCopy, firmware: "bios", disk: copy, otp: false } as const;
+        const second = await boot({ lab, folder, image, ...its });
         machines.push(second);
         await clonedDiskIsNobody(scene, second);
       },

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import type { InstanceView } from "../../controller/core/views.ts";
 import type { Machine } from "../../lab/instance.ts";
 import type { Lab } from "../../lab/lab.ts";
-import { type InstancePlan, planInstances } from "../../lab/plan.ts";
-import { diskOver, VirtualMachine } from "../../lab/vm/machine.ts";
+import type { InstancePlan } from "../../lab/plan.ts";
+import { diskOver, type Firmware, VirtualMachine } from "../../lab/vm/machine.ts";
 import { publicIpv4 } from "../../lab/vpc/addresses.ts";
 import { waitFor } from "../../lab/wait.ts";
-import { generatedUserData, withLabNeeds, withoutOtp } from "./user-data.ts";
+import { generatedUserData, withLabNeeds, withLabParameters, withoutOtp } from "./user-data.ts";
 
 /** An instance of the lab that is a virtual machine. */
 export interface Booted {
@@ -22,7 +22,8 @@ export interface Booted {
 export interface BootOptions {
   readonly lab: Lab;
   readonly folder: string;
-  readonly ordinal: number;
+  readonly plan: InstancePlan;
+  readonly firmware: Firmware;
   /** What its disk is laid over. */
   readonly image: string;
   /** Its own already: a copy of another's. */
@@ -32,12 +33,15 @@ export interface BootOptions {
 
 const volumeGiB = 2;
 
-/** Launches the nth instance from the image, with user-data as the controller's command line prints it. */
-export async function boot({ lab, folder, ordinal, image, disk: given, otp }: BootOptions): Promise<Booted> {
-  const plan = planInstances(ordinal).at(-1);
-  if (plan === undefined) throw new RangeError(`no plan for instance ${ordinal}`);
+/** Launches an instance from the image, with user-data as the controller's command line prints it. */
+export async function boot(options: BootOptions): Promise<Booted> {
+  const { lab, folder, plan, firmware, image, disk: given, otp } = options;
+  const { ordinal } = plan;
   const generated = generatedUserData(lab);
-  const userData = withLabNeeds(otp ? generated : withoutOtp(generated), publicIpv4(ordinal));
+  const text = otp ? generated : withoutOtp(generated);
+  // The copy of a disk has its shell.
+  const fitted = given === undefined ? withLabNeeds : withLabParameters;
+  const userData = fitted(text, publicIpv4(ordinal));
   const machine = await lab.prepare(plan, { ec2: { userData } });
   const own = join(folder, `vm-${ordinal}`);
   mkdirSync(own, { recursive: true });
@@ -46,7 +50,7 @@ export async function boot({ lab, folder, ordinal, image, disk: given, otp }: Bo
   const { host } = machine.site;
   if (host === undefined) throw new Error("the lab's instance has no host");
   const switchedOnMs = performance.now();
-  const vm = await VirtualMachine.start({ host, ec2: machine.ec2, disk, folder: own });
+  const vm = await VirtualMachine.start({ host, ec2: machine.ec2, firmware, disk, folder: own });
   return { plan, machine, vm, disk, folder: own, switchedOnMs };
 }
 

@@ -56,7 +56,12 @@ export async function showsStatus({ first: { vm }, patience, say }: Scene): Prom
     const { text } = await vm.console.run(command, 60_000 * patience);
     assert.match(text.trim(), expected, command);
   }
-  for (const command of ["systemd-analyze", "connector check"]) {
+  for (const command of [
+    "systemd-analyze",
+    "systemd-analyze critical-chain --no-pager connector.service",
+    "systemd-analyze blame --no-pager | head -20",
+    "connector check",
+  ]) {
     const { text } = await vm.console.run(command, 120_000 * patience);
     say(`${command}:\n${indented(text)}`);
   }
@@ -64,6 +69,7 @@ export async function showsStatus({ first: { vm }, patience, say }: Scene): Prom
 
 /** What the boot must have come to, by the command that shows it. */
 const facts = [
+  ["test -d /sys/firmware/efi && echo by UEFI", /^by UEFI$/],
   ["ip -details link show connector0 | grep -ow wireguard", /^wireguard$/],
   ["pgrep -c wireguard-go", /^0$/],
   ["systemctl --failed --no-legend --plain", /^$/],
@@ -117,7 +123,7 @@ export async function spotNoticeDrains({ lab, first, patience, say }: Scene): Pr
 }
 
 /** The disk of the first instance, in another one: it knows that it is a copy, and is nobody. */
-export async function clonedDiskIsNobody({ lab, patience, say }: Scene, copy: Booted): Promise<void> {
+export async function clonedDiskIsNobody({ lab, first, patience, say }: Scene, copy: Booted): Promise<void> {
   await copy.vm.console.ready(400_000 * patience);
   const shown = await waitFor("the copy to say that it is one", 120_000 * patience, async () => {
     const status = await copy.vm.console.run("connector status", 30_000 * patience);
@@ -125,6 +131,8 @@ export async function clonedDiskIsNobody({ lab, patience, say }: Scene, copy: Bo
   });
   say(`a copy of the disk in another instance says:\n${indented(shown)}`);
   assert.equal(await viewOf(lab, copy), undefined);
+  // Nor has it been taken for the other one, which is switched off.
+  assert.equal((await viewOf(lab, first))?.status, "Offline");
 }
 
 async function fetches({ lab, patience, say }: Pick<Scene, "lab" | "patience" | "say">): Promise<void> {

@@ -152,6 +152,7 @@ export class InstanceHost implements Client {
     const core = new Agent(
       {
         ...{ parameters: this.#parameters(), identity, saved, bootId: `boot ${this.#boots}` },
+        firmware: this.ec2InstanceId,
         ...{
           process: processId(this.#number, this.starts),
           version: "0.1.0",

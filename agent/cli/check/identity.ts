@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Failure } from "../../../protocol/failures.ts";
 import { createLogger } from "../../../protocol/node/log.ts";
 import { IdentityFile } from "../../adapters/identity-file.ts";
-import { decideIdentity, type SavedIdentity } from "../../core/identity.ts";
+import type { SavedIdentity } from "../../core/identity.ts";
 import { type Line, lineOf, ok, warn } from "./line.ts";
 import { type FileSeen, hidden, lookAtFile } from "./state.ts";
 
@@ -43,7 +43,7 @@ export function judgeIdentity({ path, file, saved }: IdentitySeen, ec2InstanceId
   }
   if (saved.is === "unreadable") return unreadable(path, saved.detail);
   if (saved.is === "none") return ok("identity", "none yet; the agent makes its keys at the first start");
-  if (decideIdentity(saved, ec2InstanceId) === "replace") {
+  if (ec2InstanceId !== undefined && saved.record.ec2InstanceId !== ec2InstanceId) {
     return lineOf("identity", new Failure("identity.cloned", { "made on": saved.record.ec2InstanceId }));
   }
   const { enrolment } = saved.record;
