@@ -25,7 +25,7 @@ export interface LabInstance {
 
 export interface MachineOptions {
   readonly plan: InstancePlan;
-  readonly place: Place;
+  readonly place: Pick<Place, "addInstance">;
   readonly signer: RegionSigner;
   /** What is to differ from the nth instance of the lab's VPC. */
   readonly ec2?: Partial<Instance>;
@@ -41,10 +41,14 @@ export interface Machine {
 
 export async function makeMachine({ plan, place, signer, ec2: over }: MachineOptions): Promise<Machine> {
   const ec2 = instanceNumbered(plan.ordinal, { pendingTime: pendingTime(), ...over });
-  const service = await startImds({ instance: ec2, signer });
+  await using made = new AsyncDisposableStack();
+  const service = made.use(await startImds({ instance: ec2, signer }));
   for (const prefix of prefixesOf(plan)) service.assignPrefix(prefix);
   const name = `agent-${plan.ordinal}`;
-  return { name, plan, ec2, site: await place.addInstance(name, service) };
+  const site = await place.addInstance(name, service);
+  // The place ends it with the rest of the instance.
+  made.move();
+  return { name, plan, ec2, site };
 }
 
 export interface InstanceOptions {

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
 import type { ClientRequest } from "node:http";
+import { afterRunning } from "../../protocol/node/running-time.ts";
 
 /** A request was begun while this was running. */
 interface Flight {
@@ -20,24 +21,37 @@ const lookEveryMs = 20;
 /** The answer is longer than it may be. */
 export class TooLong extends Error {}
 
-/** The answer was not whole in time. */
+/** The answer did not begin, or was not whole, in time. */
 export class TooLate extends Error {}
+
+export interface Limits {
+  /** For the connection and for the first byte. */
+  readonly firstByteMs: number;
+  readonly wholeMs: number;
+  readonly bytes: number;
+}
 
 /**
  * What `ask` answers, over one HTTP request that it begins, within a time and a number of bytes. Of the request nothing
  * stays behind: not the rest of a body without end, not the connection of an answer whose body nobody reads.
  */
-export async function askWithin<T>(limits: { ms: number; bytes: number }, ask: () => Promise<T>): Promise<T> {
+export async function askWithin<T>(limits: Limits, ask: () => Promise<T>): Promise<T> {
   const flight: Flight = {};
+  const bytesRead = () => flight.request?.socket?.bytesRead ?? 0;
   const { promise: cut, reject } = Promise.withResolvers<never>();
-  const late = setTimeout(() => reject(new TooLate()), limits.ms);
+  const stops = [
+    afterRunning(limits.firstByteMs, () => {
+      if (bytesRead() === 0) reject(new TooLate(`no answer in ${limits.firstByteMs / 1000} s`));
+    }),
+    afterRunning(limits.wholeMs, () => reject(new TooLate(`no whole answer in ${limits.wholeMs / 1000} s`))),
+  ];
   const look = setInterval(() => {
-    if ((flight.request?.socket?.bytesRead ?? 0) > limits.bytes) reject(new TooLong());
+    if (bytesRead() > limits.bytes) reject(new TooLong());
   }, lookEveryMs);
   try {
     return await Promise.race([flights.run(flight, ask), cut]);
   } finally {
-    clearTimeout(late);
+    for (const stop of stops) stop();
     clearInterval(look);
     flight.request?.destroy();
   }

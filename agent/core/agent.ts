@@ -262,14 +262,11 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   #desire(update: DesiredUpdate, now: Instant): void {
     const { desired, lifecycle, dataPath, uplink } = this.#parts;
     const result = desired.apply(update);
-    if (result.is === "malformed") {
-      this.#uplinkEffects(uplink.breach("protocol.malformed", result.where, now), now);
+    if (result.is !== "applied") {
+      this.#uplinkEffects(uplink.notTaken(result, now), now);
       return;
     }
-    if (result.is === "tooMany") {
-      this.#uplinkEffects(uplink.breach("protocol.too-large", "more entries than a map may have", now), now);
-      return;
-    }
+    uplink.taken();
     if (result.unknown > 0) this.#note({ is: "ignored", entries: result.unknown });
     lifecycle.obey(desired, now);
     const { kinds } = result;

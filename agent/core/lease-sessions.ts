@@ -147,14 +147,17 @@ export class LeaseSessions {
     return known;
   }
 
-  /** After a restart: the lease, or the end of it, that the row remembers for this session. */
+  /**
+   * After a restart: the lease, or the end of it, that the row remembers for this session. A row of a higher epoch is that
+   * of a controller which knew more than the one that was heard last: as without the restart, the lower one is ignored.
+   */
   #resume(session: Session): boolean {
     const { id, spec } = session;
     const lease = this.#book.find(spec.device, spec.pool);
     const remembered = lease?.row.session;
     if (lease === undefined || remembered?.id !== id || remembered.epoch < spec.epoch) return false;
-    if (remembered.epoch > spec.epoch) this.#settle(session, { kind: "ended", why: "lease.superseded" });
-    else if (lease.row.state === "leased") this.#settle(session, { kind: "holding", lease });
+    session.spec = { ...spec, epoch: remembered.epoch };
+    if (lease.row.state === "leased") this.#settle(session, { kind: "holding", lease });
     else this.#settle(session, { kind: "ended", why: "lease.expired" });
     return true;
   }
@@ -224,8 +227,7 @@ export class LeaseSessions {
       if (lease.row.state !== "leased") continue;
       const session = this.#sessions.get(lease.row.session?.id ?? "");
       const isHeld = session?.place.kind === "holding" && session.place.lease === lease;
-      const isAhead = session !== undefined && session.spec.epoch < (lease.row.session?.epoch ?? 0);
-      if (!isHeld && !isAhead) this.#book.cool(lease, undefined, now);
+      if (!isHeld) this.#book.cool(lease, undefined, now);
     }
   }
 

@@ -3,7 +3,7 @@ import { Link, type LinkEffect, type LinkInput, type LinkState, linkDefaults } f
 import type { Challenge, ControllerMessage, StateFrame, Welcome } from "../../protocol/messages.ts";
 import { StateReceiver } from "../../protocol/sync.ts";
 import { earliest, type Instant } from "../../protocol/time.ts";
-import type { DesiredUpdate } from "./desired.ts";
+import type { DesiredResult, DesiredUpdate } from "./desired.ts";
 import type { EnrolmentRecord } from "./identity.ts";
 import type { Report } from "./report.ts";
 
@@ -14,7 +14,7 @@ export type UplinkEffect =
   | { readonly do: "up"; readonly welcome: Welcome }
   | { readonly do: "down"; readonly why: FailureCode }
   | { readonly do: "refused"; readonly why: FailureCode; readonly text: string }
-  /** Apply this whole, and say `acknowledge` when it is on disk; or `breach` when it cannot be. */
+  /** Apply this whole, and say `taken`, then `acknowledge` when it is on disk; or `notTaken` when it cannot be. */
   | { readonly do: "change"; readonly update: DesiredUpdate }
   | { readonly do: "breached"; readonly where: string };
 
@@ -30,6 +30,8 @@ export const uplinkSettings = { ...linkDefaults, backoffMaxMs: 5_000 } as const;
 
 /** How long a second process of this identity stays in view: the two take the link from each other every few seconds. */
 const contestedForMs = 5 * 60_000;
+
+const tooMany = "more entries than a map may have";
 
 /** The controller as the agent sees it: the link, the changes that come down it, and the reports that go up. */
 export class Uplink {
@@ -55,7 +57,10 @@ export class Uplink {
     return this.#trouble;
   }
 
-  /** The controller has removed this instance from the group, and has not welcomed it since. */
+  /**
+   * The controller has removed this instance from the group, and has not said since whom it is to serve: a welcome alone
+   * says nothing about those it served before.
+   */
   get isRemoved(): boolean {
     return this.#isRemoved;
   }
@@ -75,6 +80,21 @@ export class Uplink {
     return effects;
   }
 
+  /** What was received is what is wanted now. */
+  taken(): void {
+    this.#isRemoved = false;
+  }
+
+  /** Nothing of what was received can be. */
+  notTaken(why: Exclude<DesiredResult, { is: "applied" }>, now: Instant): UplinkEffect[] {
+    switch (why.is) {
+      case "malformed":
+        return this.#breach("protocol.malformed", why.where, now);
+      case "tooMany":
+        return this.#breach("protocol.too-large", tooMany, now);
+    }
+  }
+
   /** What was received is on disk. */
   acknowledge(now: Instant): UplinkEffect[] {
     const revision = this.#toAcknowledge;
@@ -83,7 +103,7 @@ export class Uplink {
     return this.handle({ kind: "send", message: { type: "ack", revision } }, now);
   }
 
-  breach(why: FailureCode, where: string, now: Instant): UplinkEffect[] {
+  #breach(why: FailureCode, where: string, now: Instant): UplinkEffect[] {
     const effects = this.handle({ kind: "breach", close: "malformed", why }, now);
     return [{ do: "breached", where: where.slice(0, 256) }, ...effects];
   }
@@ -109,7 +129,6 @@ export class Uplink {
         return [{ ...effect, do: "challenged" }];
       case "up":
         this.#trouble = undefined;
-        this.#isRemoved = false;
         this.#receiver.connect();
         this.#toAcknowledge = undefined;
         this.#report.connect();
@@ -142,7 +161,7 @@ export class Uplink {
         this.#report.resync();
         return [];
       case "joined":
-        return this.breach("protocol.out-of-order", "joined: an agent enrols", now);
+        return this.#breach("protocol.out-of-order", "joined: an agent enrols", now);
       // The link keeps these to itself.
       case "challenge":
       case "welcome":
@@ -163,7 +182,7 @@ export class Uplink {
       case "gap":
         return this.handle({ kind: "send", message: { type: "resync" } }, now);
       case "too-many":
-        return this.breach("protocol.too-large", "more entries than a map may have", now);
+        return this.#breach("protocol.too-large", tooMany, now);
       case "change":
         this.#toAcknowledge = received.ack;
         return [{ do: "change", update: received }];

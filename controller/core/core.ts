@@ -278,5 +278,7 @@ export class ControllerCore implements Core<ControllerInput, ControllerEffect> {
         if (!isPass) placer.look(change.put.device);
       } else applied(this.#world, change);
     }
+    // What is decided next, in this very turn, is decided by what is true now.
+    judgeInstances(this.#world);
   }
 }

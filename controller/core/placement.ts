@@ -77,12 +77,11 @@ export class Placement {
     if (service === undefined) return "placement.no-connector";
     const { pool } = service.pool;
     const ofPool = this.#sharesOf(service.connector, pool, seeker.off);
-    if (ofPool.length === 0) return "placement.no-instance";
     const chosen =
       this.#choose(ofPool, seeker, false) ??
-      this.#choose(ofPool, { ...seeker, home: seeker.left }, false) ??
+      this.#choose(this.#leftOf(service.connector, pool, seeker), { ...seeker, home: seeker.left }, false) ??
       (seeker.hasNone ? this.#choose(ofPool, seeker, true) : undefined);
-    if (chosen === undefined) return "placement.no-address";
+    if (chosen === undefined) return ofPool.length === 0 ? "placement.no-instance" : "placement.no-address";
     chosen.of.load += 1;
     chosen.free -= 1;
     this.#turn += 1;
@@ -143,6 +142,12 @@ export class Placement {
     const all = shares.get(pool) ?? [];
     const isOnlyOne = carrier !== undefined && (carrier === null || off !== carrier);
     return isOnlyOne ? all.filter(({ of }) => of.id === carrier) : all;
+  }
+
+  /** Where the session still is, whoever carries. */
+  #leftOf(connector: string, pool: string, { left }: Seeker): readonly Share[] {
+    if (left === undefined) return [];
+    return (this.#group(connector).shares.get(pool) ?? []).filter(({ of }) => of.id === left);
   }
 
   #choose(

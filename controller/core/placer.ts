@@ -255,12 +255,10 @@ export class Placer {
     const facts = this.#fleet.device(id);
     const isDeferred = next === undefined && facts?.report?.wants === "attached" && facts.link !== undefined;
     if (next?.place.is === "waiting") {
-      this.#uneasy.delete(id);
       this.#seekers.add(group, id);
-    } else {
-      this.#rest(id);
-      if (isDeferred || (next !== undefined && this.#isUneasy(next, now))) this.#uneasy.add(id);
-    }
+      this.#uneasy.delete(id);
+    } else this.#rest(id);
+    if (isDeferred || (next !== undefined && this.#isUneasy(next, now))) this.#uneasy.add(id);
     if (next?.place.is === "attached") this.#refusals.forget(next.id);
   }
 
@@ -271,10 +269,12 @@ export class Placer {
 
   /** It should be elsewhere and cannot, or will have to be when its device is heard. */
   #isUneasy(session: SessionRow, now: Instant): boolean {
-    const { place } = session;
-    if (place.is === "waiting" || this.#judge.verdictOf(place.instance).is === "serving")
+    const { place, leaving } = session;
+    // What it leaves may be good again, however full the others are.
+    if (place.is === "waiting") return leaving !== null;
+    if (this.#judge.verdictOf(place.instance).is === "serving")
       return this.#judge.fateOf(session, now) !== "stay" || this.#judge.lone.isLasting(session.device);
-    if (this.#judge.fateOf(session, now) !== "stay") return session.leaving === null;
+    if (this.#judge.fateOf(session, now) !== "stay") return leaving === null;
     return this.#judge.testimonyOf(session, now) === "unheard";
   }
 

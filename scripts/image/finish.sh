@@ -31,6 +31,8 @@ rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/lib/d
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
 find /var/log -type f -delete
 rm -rf /tmp/* /var/tmp/* /root/.cache /run/* /usr/share/doc/*/changelog* /usr/share/info /usr/share/locale/* /usr/share/man/*
+# What Debian's first packages brought before dpkg was told what to leave out; and names of hardware that no instance has.
+rm -rf /usr/share/i18n /usr/lib/udev/hwdb.d /usr/lib/udev/hwdb.bin
 rm -f /vmlinuz.old /initrd.img.old
 # What a first boot would make of a new /usr, caches of libraries, hardware and messages, the packages have made.
 touch -r /usr /etc/.updated /var/.updated

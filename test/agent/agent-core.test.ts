@@ -207,6 +207,20 @@ describe("refusals", () => {
     expect(world.plans.at(-1)).toMatchObject({ peers: [], routes: [ipv4Prefix, ipv6Prefix] });
   });
 
+  test("one that is a member again lets in whom it is told, and not for a moment whom it served before", () => {
+    const one = session(1);
+    const world = active(one);
+    world.otp = "two";
+    world.refusal = "enrol.group-full";
+    world.cut(closeCodes.removed.code).pass(60_000);
+    world.want({ [keyOf(one)]: undefined });
+    const before = world.plans.length;
+    world.refusal = undefined;
+    world.pass(60 * 60_000);
+    expect(world.status.status).toBe("Active");
+    expect(world.plans.slice(before).flatMap(({ peers }) => peers)).toEqual([]);
+  });
+
   test("an identity that was removed enrols again with a new password", () => {
     const world = active();
     world.otp = undefined;

@@ -169,6 +169,23 @@ test("a newer session of the device takes the lease over, a lower epoch is ignor
   expect(w.leases.outcome("s2")).toMatchObject({ outcome: "granted" });
 });
 
+test("a lower epoch is ignored after a restart, too: the row says which was the last", () => {
+  const w = world();
+  w.want(["s1", session("d1", 3)]);
+  w.settle();
+  w.restart();
+  w.snapshot([["s1", session("d1", 1)]], "disk");
+  w.settle();
+  expect(w.leases.peers()).toHaveLength(1);
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted", epoch: 3, ipv4: "10.0.0.16" });
+  w.snapshot([["s1", session("d1", 2)]]);
+  w.settle();
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted", epoch: 3 });
+  w.want(["s1", session("d1", 4)]);
+  w.settle();
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted", epoch: 4, ipv4: "10.0.0.16" });
+});
+
 test("after a restart the session on the row stays, though another of its device is wanted too and is higher", () => {
   const w = world();
   const both = [["old", session("d1", 7)] as const, ["new", session("d1", 1)] as const];

@@ -398,6 +398,24 @@ describe("a drain", () => {
     expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
   });
 
+  test("that is taken back brings it back also when its instance is Active only later", () => {
+    const { h, all, users } = group(2, 2);
+    const [first, second] = two(all);
+    const user = oneOn(h, first, users);
+    const { agent, ec2 } = first;
+    second.agent.offer({ Pool1: 0 });
+    h.do({ command: "instance.drain", instance: first.name });
+    h.pass(200);
+    agent.become("Online", { Pool1: 0 }, ec2);
+    h.do({ command: "instance.resume", instance: first.name });
+    h.pass(10_000);
+    expect(h.views.device(user.id)?.session).toMatchObject({ state: "waiting" });
+    agent.become("Active", { Pool1: 0 }, ec2);
+    h.pass(200);
+    const session = h.views.device(user.id)?.session;
+    expect(session).toMatchObject({ state: "attached", instance: first.name, leaving: null });
+  });
+
   test("of an instance that then says goodbye ends what it still served", () => {
     const { h, all, users } = group(2, 2);
     const [first] = two(all);

@@ -150,6 +150,27 @@ describe("in active-standby", () => {
     expect(loads(group)).toEqual([0, 3]);
   });
 
+  test("who finds no address on the one that takes over is back where it is when nothing speaks against that", () => {
+    const group = pair(3);
+    const { h, a, b, users } = group;
+    // What the other offers is gone when it is asked for.
+    b.agent.offer({ Pool1: 0 });
+    h.do({ command: "instance.drain", instance: a.name });
+    h.pass(1_000);
+    expect(h.views.sessions().map(({ state, leaving }) => [state, leaving?.instance])).toEqual(
+      Array(3).fill(["waiting", a.name]),
+    );
+    h.do({ command: "instance.resume", instance: a.name });
+    h.pass(1_000);
+    expect(h.views.sessions().map(({ state, instance, leaving }) => [state, instance, leaving])).toEqual(
+      Array(3).fill(["attached", a.name, null]),
+    );
+    for (const user of users) says(user, "alive");
+    expect(carrier(h)).toMatchObject({ instance: b.name, sessionsElsewhere: 3 });
+    expect(h.views.connector("prod")?.waiting).toEqual([]);
+    expect(loads(group)).toEqual([3, 0]);
+  });
+
   test("nobody is there: who carried is waited for, and carries again when it is the first back", () => {
     const { h, a, b } = pair(2);
     cut(h, a.agent.link);

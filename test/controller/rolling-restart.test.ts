@@ -134,6 +134,31 @@ describe("a rolling restart", () => {
     expect(world.steps).toEqual(["1 restarted", "2 restarted", "3 restarted"]);
   });
 
+  test("nobody is sent to the next in turn in the moment in which that begins to drain", () => {
+    const world = new RollingWorld({ instances: 2, devices: 4 });
+    const { h } = world;
+    // What the other offers is gone when it is asked for.
+    world.at(2).agent.offer({ Pool1: 0 });
+    world.restart(1);
+    world.pass(1_000);
+    expect(h.views.sessions().filter(({ state }) => state === "waiting")).toHaveLength(2);
+    world.at(1).die();
+    h.isHolding = true;
+    world.at(1).start();
+    world.at(2).rested();
+    h.pass(200);
+    world.write();
+    expect(world.steps).toEqual(["1 restarted", "2 draining"]);
+    const places = h.held.flatMap(({ plan }) =>
+      plan.changes.flatMap((change) =>
+        change.table === "session" && "put" in change ? [change.put.place] : [],
+      ),
+    );
+    const { id } = h.views.instance(world.at(1).name) ?? {};
+    expect(places.length).toBeGreaterThan(0);
+    for (const place of places) expect(place).toMatchObject({ is: "placed", instance: id });
+  });
+
   test("one that restarts by itself in its turn is not restarted a second time", () => {
     const world = new RollingWorld({ devices: 6 });
     world.comeOver = false;

@@ -72,6 +72,7 @@ const facts = [
   ["test -d /sys/firmware/efi && echo by UEFI", /^by UEFI$/],
   ["ip -details link show connector0 | grep -ow wireguard", /^wireguard$/],
   ["pgrep -c wireguard-go", /^0$/],
+  ["systemctl is-system-running --wait", /^running$/],
   ["systemctl --failed --no-legend --plain", /^$/],
   ["cat /run/cloud-init/result.json", /"datasource": "DataSourceEc2Local[\s\S]*"errors": \[\]/],
   ["grep -c WARNING /var/log/cloud-init.log", /^0$/],

@@ -29,6 +29,8 @@ export class Condemnation {
   readonly #witnesses = new Map<number, Witness>();
   /** By name; once until the instance has a new link, so that it is no longer than the controller's. */
   readonly #untilMs = new Map<string, number>();
+  /** By name: when it was called dead, in the last hold-down. */
+  readonly #deadAtMs = new Map<string, readonly number[]>();
 
   constructor(world: World) {
     this.#world = world;
@@ -38,6 +40,7 @@ export class Condemnation {
     this.#devices.clear();
     this.#witnesses.clear();
     this.#untilMs.clear();
+    this.#deadAtMs.clear();
   }
 
   isOver(instance: string): boolean {
@@ -76,7 +79,16 @@ export class Condemnation {
     const hasTurned =
       word.verdict === "dead" && knewIt && (before.word.verdict === "alive" || before.hasTurned);
     this.#witnesses.set(link, { device, word, hasTurned });
+    if (word.verdict === "dead") this.#calledDead(word.instance);
     if (hasTurned) this.#judge(word.instance);
+  }
+
+  #calledDead(instance: string): void {
+    const { nowMs } = this.#world.agenda;
+    const times = (this.#deadAtMs.get(instance) ?? []).filter(
+      (atMs) => atMs > nowMs - coreDefaults.holdDownMs,
+    );
+    this.#deadAtMs.set(instance, [...times, nowMs]);
   }
 
   #judge(instance: string): void {
@@ -93,7 +105,9 @@ export class Condemnation {
     const isMost = turned.length >= alive.length && networks.size >= networksOf(alive).size;
     const isProven = networks.size > 1 || isWellElsewhere;
     if (turned.length < coreDefaults.witnessesMin || !isMost || !isProven) return;
-    this.#untilMs.set(instance, this.#world.agenda.nowMs + coreDefaults.holdDownMs - 1);
+    // For what is left out here it may have been condemned before, by the first of these words, and not again until that is over.
+    const [firstMs = this.#world.agenda.nowMs] = this.#deadAtMs.get(instance) ?? [];
+    this.#untilMs.set(instance, firstMs + coreDefaults.holdDownMs - 1);
   }
 
   /** Only words about the session as it is now do. */

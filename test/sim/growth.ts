@@ -49,7 +49,9 @@ function churn(world: World, random: Random, count: number): void {
     for (const one of devices) if (random.chance(0.5)) network.cut(one);
     if (instance !== undefined && random.chance(0.5)) network.cut(instance);
     instance?.post({ kind: "verify" });
-    if (wish !== undefined) wish.isDrained = random.chance(0.3);
+    const isDrained = random.chance(0.3);
+    if (wish !== undefined) wish.isDrained = isDrained;
+    if (isDrained) instance?.drain("admin", true);
     const removed = controller.tables.all("device")[random.below(devices.length)];
     if (removed !== undefined && random.chance(0.5)) {
       world.command({ command: "device.remove", device: removed.id });
@@ -57,6 +59,7 @@ function churn(world: World, random: Random, count: number): void {
     agenda.runUntil(agenda.nowMs + roundMs / 2);
     device?.want("attached");
     if (wish !== undefined) wish.isDrained = false;
+    instance?.drain("admin", false);
     agenda.runUntil(agenda.nowMs + roundMs / 2);
   }
   agenda.runUntil(agenda.nowMs + restMs);

@@ -97,12 +97,13 @@ export function heal(world: World): void {
     host.diskFault = undefined;
     host.metadata.fault = undefined;
     host.metadata.notices.clear();
-    host.drains.clear();
+    for (const reason of [...host.drains]) host.drain(reason, false);
     host.dataPathFault = undefined;
     host.diesAtWrite = undefined;
     host.wallOffsetMs = 0;
     // One that was used elsewhere is of no use: a new one is brought.
-    if (world.rowOf(host) === undefined) host.disk.otp = undefined;
+    const isAnothers = host.disk.otp?.text !== world.passwords.get(host);
+    if (isAnothers || world.rowOf(host) === undefined) host.disk.otp = undefined;
     const { pools, prefixes } = poolsOf(shape, i + 1);
     host.assign(prefixes, 0);
     const wish = wishes[i];

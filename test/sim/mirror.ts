@@ -232,7 +232,12 @@ export class Mirror {
       const carrier = tables.get("carrier", "prod")?.instance;
       const mayLeave =
         before !== undefined && before.place.is !== "waiting" && before.place.instance === carrier;
-      check(place.instance === carrier || mayLeave, 9, () => `${id} is placed on the standby ${chosen.name}`);
+      // Who finds no place where the others are goes back to the one it has not left yet.
+      check(
+        place.instance === carrier || mayLeave || isBack,
+        9,
+        () => `${id} is placed on the standby ${chosen.name}`,
+      );
       return;
     }
     const better = eligible.find(({ id: other, name, load }) => {

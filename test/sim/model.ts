@@ -1,5 +1,5 @@
 import { instancesMax } from "../../controller/core/decide-connector.ts";
-import type { Leaving, SessionRow } from "../../controller/core/rows.ts";
+import type { SessionRow } from "../../controller/core/rows.ts";
 import type { DeviceHost } from "./device-host.ts";
 import type { InstanceHost } from "./instance-host.ts";
 import { capacityOf } from "./shape.ts";
@@ -30,8 +30,8 @@ function wrongInstance(world: World): string | undefined {
     if (status !== "Active") return `${host.name} is ${status}`;
     return firstOf([...host.kernel.peers.values()], ({ session: id }) => {
       const session = controller.tables.get("session", id);
-      const served = session && servedAt(world, session);
-      const isHere = served !== undefined && world.hostOf(served.instance) === host;
+      const place = session?.place;
+      const isHere = place?.is === "attached" && world.hostOf(place.instance) === host;
       return isHere ? undefined : `${host.name} serves ${id}, which is ${JSON.stringify(session)}`;
     });
   });
@@ -63,18 +63,15 @@ function wrongDevice(world: World, device: DeviceHost): string | undefined {
   const session = sessionOf(world, device);
   const hold = device.device?.hold;
   const said = `${device.name} holds ${JSON.stringify(hold)}`;
-  const served = session && servedAt(world, session);
-  if (session === undefined || served === undefined) {
+  if (session?.place.is !== "attached") {
     return hold?.is === "waiting" ? undefined : `${said} and should wait: ${JSON.stringify(session)}`;
   }
-  const host = world.hostOf(served.instance);
+  const { place, epoch } = session;
+  const host = world.hostOf(place.instance);
   if (hold?.is !== "attached" || host === undefined) return `${said}, not ${JSON.stringify(session)}`;
   const { to } = hold;
   const isSame =
-    to.session === session.id &&
-    to.epoch === served.epoch &&
-    to.ipv4 === served.ipv4 &&
-    to.ipv6 === served.ipv6;
+    to.session === session.id && to.epoch === epoch && to.ipv4 === place.ipv4 && to.ipv6 === place.ipv6;
   if (!isSame) return `${said}, not ${JSON.stringify(session)}`;
   if (device.kernel.carrier() !== host.kernel) return `${device.name} has no path by ${host.name}`;
   return firstOf(world.instances, (other: InstanceHost) => {
@@ -82,15 +79,6 @@ function wrongDevice(world: World, device: DeviceHost): string | undefined {
     const isOut = world.rowOf(other) === undefined;
     return other === host || !isServed || isOut ? undefined : `${other.name} serves ${device.name}, too`;
   });
-}
-
-/** In active-standby, who finds the one that carries full stays on the other, from which it was to move. */
-function servedAt(
-  { shape }: World,
-  { place, epoch, leaving }: SessionRow,
-): Pick<Leaving, "epoch" | "instance" | "ipv4" | "ipv6"> | undefined {
-  if (place.is === "attached") return { ...place, epoch };
-  return shape.mode === "active-standby" ? (leaving ?? undefined) : undefined;
 }
 
 function sessionOf(world: World, device: DeviceHost): SessionRow | undefined {

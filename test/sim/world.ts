@@ -171,7 +171,10 @@ export class World {
   }
 
   #operateDevice(host: DeviceHost): void {
-    if (this.deviceRowOf(host) === undefined && host.code === undefined) this.invite(host);
+    const isIn = this.deviceRowOf(host) !== undefined;
+    // Who was let in and did not hear of it needs another code where the one it has was taken away.
+    const isShutOut = host.device?.linkState.kind === "stopped" && host.saved.standing.is === "uninvited";
+    if (isIn ? isShutOut : host.code === undefined) this.invite(host);
   }
 
   invite(host: DeviceHost): void {

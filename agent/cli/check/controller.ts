@@ -6,6 +6,7 @@ import { performance } from "node:perf_hooks";
 import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import { Failure } from "../../../protocol/failures.ts";
 import { tlsFailureOf } from "../../../protocol/node/network.ts";
+import { afterRunning } from "../../../protocol/node/running-time.ts";
 import { fail, type Line, lineOf, ok, skip, warn } from "./line.ts";
 
 /** Each step of the way to the controller has so long. */
@@ -115,18 +116,23 @@ function judgeHttp(http: ControllerSeen["http"]): Line {
 }
 
 async function step<T>(take: (signal: AbortSignal) => Promise<T>): Promise<Step<T>> {
-  const deadline = AbortSignal.timeout(stepMs);
+  const deadline = new AbortController();
   const { promise: late, reject } = Promise.withResolvers<never>();
-  deadline.addEventListener("abort", () => reject(new Error("no answer")));
+  const stop = afterRunning(stepMs, () => {
+    deadline.abort();
+    reject(new Error("no answer"));
+  });
   try {
-    return { is: "done", ...(await Promise.race([take(deadline), late])) };
+    return { is: "done", ...(await Promise.race([take(deadline.signal), late])) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return {
       is: "failed",
       error: message,
-      code: deadline.aborted ? `no answer in ${stepMs / 1000} s` : (code ?? message),
+      code: deadline.signal.aborted ? `no answer in ${stepMs / 1000} s` : (code ?? message),
     };
+  } finally {
+    stop();
   }
 }
 
