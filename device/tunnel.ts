@@ -67,8 +67,8 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
   function performTunnel(effect: TunnelEffect): void {
     switch (effect.do) {
       case "apply": {
-        const { effectId, plan, afresh } = effect;
-        void host.apply(plan, afresh).then((result) => {
+        const { effectId, plan, afresh, looks } = effect;
+        void host.apply(plan, afresh, looks).then((result) => {
           tunnel.post({ kind: "applied", effectId, result });
           tunnel.flush();
           if (core.isSettled) for (const settled of waiting) settled();

@@ -32,6 +32,8 @@ export type LinkState =
       readonly kind: "waiting";
       readonly attempt: number;
       readonly retryAtMs: number;
+      /** When it would be tried if nobody else were on the way back. */
+      readonly urgentAtMs: number;
       readonly why: FailureCode;
     }
   /**
@@ -57,6 +59,8 @@ export type LinkInput =
       readonly retryAfterMs?: number;
     }
   | { readonly kind: "send"; readonly message: ClientMessage }
+  /** Something depends on the link: it does not wait for a moment of its own among the others who come back. */
+  | { readonly kind: "urgent"; readonly isOn: boolean }
   /** The owner found the other side in breach of the protocol. */
   | { readonly kind: "breach"; readonly close: CloseName; readonly why: FailureCode }
   | { readonly kind: "tick" };

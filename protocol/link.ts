@@ -26,6 +26,9 @@ export class Link implements Core<LinkInput, LinkEffect> {
   #pings = 0;
   /** What `refused` said on this connection, with the time it asked us to wait: more exact than the close code. */
   #refusal: { readonly why: FailureCode; readonly retryAfterMs: number | undefined } | undefined;
+  /** What the last welcome said of the way back. */
+  #returnWithinMs = 0;
+  #isUrgent = false;
   readonly #settings: LinkSettings;
 
   constructor(settings: LinkSettings) {
@@ -54,6 +57,9 @@ export class Link implements Core<LinkInput, LinkEffect> {
         return this.#state.kind === "open"
           ? [{ do: "send", dialId: this.#state.dialId, message: input.message }]
           : [];
+      case "urgent":
+        this.#urge(input.isOn, now);
+        return [];
       case "breach":
         return this.#state.kind === "open" ? this.#fail(input.why, now, undefined, input.close) : [];
       case "tick":
@@ -89,6 +95,14 @@ export class Link implements Core<LinkInput, LinkEffect> {
   #retry(now: Instant): LinkEffect[] {
     if (this.#refusal !== undefined) this.#refusal = { ...this.#refusal, retryAfterMs: 0 };
     return this.#state.kind === "stopped" || this.#state.kind === "waiting" ? this.#dial(0, now) : [];
+  }
+
+  #urge(isOn: boolean, now: Instant): void {
+    this.#isUrgent = isOn;
+    const state = this.#state;
+    if (!isOn || state.kind !== "waiting") return;
+    const atMs = Math.max(now.monotonicMs, state.urgentAtMs);
+    this.#state = { ...state, retryAtMs: Math.min(state.retryAtMs, atMs) };
   }
 
   #dial(attempt: number, now: Instant): LinkEffect[] {
@@ -168,6 +182,7 @@ export class Link implements Core<LinkInput, LinkEffect> {
   }
 
   #welcomed(welcome: Welcome, state: { dialId: number; attempt: number }, now: Instant): LinkEffect[] {
+    this.#returnWithinMs = welcome.returnWithinMs ?? 0;
     this.#state = {
       kind: "open",
       dialId: state.dialId,
@@ -237,9 +252,16 @@ export class Link implements Core<LinkInput, LinkEffect> {
       this.#state = { kind: "stopped", why, retryAtMs };
     } else {
       const waitMs = retryAfterMs === undefined ? this.#backoffMs(attempt) : this.#spreadMs(retryAfterMs);
-      this.#state = { kind: "waiting", attempt: attempt + 1, retryAtMs: now.monotonicMs + waitMs, why };
+      const urgentAtMs = now.monotonicMs + waitMs;
+      const retryAtMs = Math.max(urgentAtMs, now.monotonicMs + this.#turnMs());
+      this.#state = { kind: "waiting", attempt: attempt + 1, retryAtMs, urgentAtMs, why };
     }
     return effects;
+  }
+
+  /** A moment of its own among all who have lost their links, in every wait: what they find may go on being away. */
+  #turnMs(): number {
+    return this.#isUrgent || this.#returnWithinMs === 0 ? 0 : this.#returnWithinMs * this.#settings.random();
   }
 
   /** Who was asked to wait is many: all who were turned away with it, in the same moment. */

@@ -97,6 +97,8 @@ const Welcome = z.object({
   heartbeatMs: z.int().min(100).max(600_000),
   /** Either side cuts the link when it heard nothing for this long, ms. */
   silentMs: z.int().min(200).max(1_800_000),
+  /** When this link is lost, others are, too: the client comes back at a moment of its own within so long, ms. At once when absent. */
+  returnWithinMs: z.int().min(0).max(600_000).optional(),
   /** Sent to an agent or device that is known already, so that a lost `enrolled` or `joined` is made good. */
   name: Name,
 });

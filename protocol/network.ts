@@ -62,10 +62,20 @@ export function networkChange(name: string, held: NetworkReading, wanted: Networ
   ];
 }
 
+/** What is there when the lines of `networkChange` have been carried out. */
+export function networkAfter({ others }: NetworkReading, wanted: NetworkPlan): NetworkReading {
+  const { mtu, addresses } = wanted;
+  const taken = new Set(takenRoutes({ others }, wanted).map(({ what }) => what));
+  return { up: true, mtu, addresses, routes: wanted.routes.filter(({ to }) => !taken.has(to)), others };
+}
+
 /** Routes of other interfaces that `route replace` would take from them: to the same prefix, with the same metric. */
-export function takenRoutes(held: NetworkReading, wanted: NetworkPlan): readonly InterfaceEntry[] {
+export function takenRoutes(
+  { others }: Pick<NetworkReading, "others">,
+  wanted: NetworkPlan,
+): readonly InterfaceEntry[] {
   const metricOf = new Map(wanted.routes.map(({ to }) => [to, metricFor(to, wanted.metric)]));
-  return held.others.routes.filter(({ what, metric }) => metricOf.get(what) === metric);
+  return others.routes.filter(({ what, metric }) => metricOf.get(what) === metric);
 }
 
 /** What a packet grows by at most inside WireGuard: IPv6 40, UDP 8, type and counter 16, tag 16. */

@@ -1,4 +1,5 @@
 import { failed, type Result, success } from "../../protocol/failures.ts";
+import type { NetworkPlan, NetworkReading } from "../../protocol/network.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
 import type { KeyPair } from "../../protocol/node/keys.ts";
 import type { Logger } from "../../protocol/node/log.ts";
@@ -33,6 +34,20 @@ export interface TunnelState {
   readonly drift: readonly string[];
 }
 
+/** Its addresses and routes, found as they should be. */
+interface Found {
+  readonly network: NetworkReading;
+  /** JSON. */
+  readonly plan: string;
+  readonly atMs: number;
+}
+
+/**
+ * So long what was found is taken to be so while only devices come and go: asking `ip` for it takes a host that many devices
+ * come to at once longer than everything else, and the last of them waits for it.
+ */
+const foundForMs = 10_000;
+
 /**
  * The instance's WireGuard interface with its routes: brought to a plan as a difference, read back, and brought there
  * again when its process was lost. One thing is done at a time. Disposing leaves it carrying traffic.
@@ -45,6 +60,7 @@ export class Tunnel implements Disposable {
   #plan: TunnelPlan | undefined;
   /** Where peers were last heard. BOUNDED: one per peer of the last reading that had any. */
   #endpoints: ReadonlyMap<string, string> = new Map();
+  #found: Found | undefined;
   /** What is done now; the next waits for it. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -123,6 +139,7 @@ export class Tunnel implements Disposable {
 
   renew(): void {
     const plan = this.#plan;
+    this.#found = undefined;
     if (plan === undefined) return;
     void this.#inTurn(() => this.#bring(plan)).then((result) => {
       if (result.ok) this.#options.log.info({ peers: result.value.peers }, "the tunnel was set up anew");
@@ -132,6 +149,32 @@ export class Tunnel implements Disposable {
   }
 
   async #bring(plan: TunnelPlan): Promise<Result<TunnelState>> {
+    const found = this.#foundFor(plan.network);
+    const changed = found && (await this.#bringPeers(plan, found));
+    if (changed?.ok && changed.value.drift.length === 0) return changed;
+    return this.#bringAll(plan);
+  }
+
+  #foundFor(plan: NetworkPlan): NetworkReading | undefined {
+    const found = this.#found;
+    const isSame = found !== undefined && found.plan === JSON.stringify(plan);
+    const isRecent = isSame && this.#options.clock().monotonicMs < found.atMs + foundForMs;
+    return isRecent ? found.network : undefined;
+  }
+
+  /** Undefined where the interface is not the one that was found, or nobody comes or goes: then something else is wrong. */
+  async #bringPeers(plan: TunnelPlan, network: NetworkReading): Promise<Result<TunnelState> | undefined> {
+    const held = await this.#read();
+    if (!held.ok || held.value.publicKey !== this.#options.key.publicKey) return undefined;
+    const change = wireguardChange(held.value, this.#wanted(plan.peers));
+    if (change.set.length + change.remove.length === 0) return undefined;
+    const set = await this.#wireguard.apply(change);
+    if (!set.ok) return set;
+    const after = await this.#read();
+    return after.ok ? success(this.#state(plan, { wireguard: after.value, network })) : after;
+  }
+
+  async #bringAll(plan: TunnelPlan): Promise<Result<TunnelState>> {
     const ensured = await this.#wireguard.ensure();
     if (!ensured.ok) return ensured;
     const held = await this.#read();
@@ -146,7 +189,7 @@ export class Tunnel implements Disposable {
     const refused = refusedRoutes(network.value, plan.network);
     const routed = await this.#network.change(network.value, withoutRefused(plan.network, refused));
     if (!routed.ok) return routed;
-    return lost ? this.#bring(plan) : this.#compare(plan);
+    return lost ? this.#bringAll(plan) : this.#compare(plan);
   }
 
   async #compare(plan: TunnelPlan | undefined): Promise<Result<TunnelState>> {
@@ -155,13 +198,25 @@ export class Tunnel implements Disposable {
     const network = await this.#network.read();
     if (!network.ok) return network;
     if (plan === undefined) return failed("datapath.failing", { error: "the tunnel has no plan" });
-    const held = { wireguard: wireguard.value, network: network.value };
+    const state = this.#state(plan, { wireguard: wireguard.value, network: network.value });
+    const { monotonicMs: atMs } = this.#options.clock();
+    const isAsPlanned = state.drift.length === 0;
+    this.#found = isAsPlanned
+      ? { network: network.value, plan: JSON.stringify(plan.network), atMs }
+      : undefined;
+    return success(state);
+  }
+
+  #state(
+    plan: TunnelPlan,
+    held: { readonly wireguard: WireguardReading; readonly network: NetworkReading },
+  ): TunnelState {
     const wanted = { wireguard: this.#wanted(plan.peers), network: plan.network };
-    return success({
-      routes: network.value.routes.map(({ to }) => to),
-      peers: wireguard.value.peers.size,
+    return {
+      routes: held.network.routes.map(({ to }) => to),
+      peers: held.wireguard.peers.size,
       drift: tunnelDrift(this.#options.name, held, wanted),
-    });
+    };
   }
 
   async #read(): Promise<Result<WireguardReading>> {

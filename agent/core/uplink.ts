@@ -25,6 +25,9 @@ export interface Trouble {
   readonly text: string | undefined;
 }
 
+/** There are 64 of them at most, and everybody's sessions wait for them: they come back before the devices do. */
+export const uplinkSettings = { ...linkDefaults, backoffMaxMs: 5_000 } as const;
+
 /** How long a second process of this identity stays in view: the two take the link from each other every few seconds. */
 const contestedForMs = 5 * 60_000;
 
@@ -43,7 +46,7 @@ export class Uplink {
 
   constructor(report: Report, random: () => number) {
     this.#report = report;
-    this.#link = new Link({ ...linkDefaults, random });
+    this.#link = new Link({ ...uplinkSettings, random });
   }
 
   get state(): LinkState {

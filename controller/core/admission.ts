@@ -10,6 +10,7 @@ import type { Peer, Request } from "./peers.ts";
 import type { Decided } from "./pipeline.ts";
 import type { DocumentVerdict } from "./ports.ts";
 import type { DeviceRow, InstanceRow } from "./rows.ts";
+import { returnWithinMs } from "./settings.ts";
 import type { World } from "./world.ts";
 
 /** Decides about a peer whose proof is good: it waits its turn in the pipeline, and is welcome when that is stored. */
@@ -84,11 +85,9 @@ function welcome(
   if (word !== undefined) world.emit({ do: "send", link, message: word });
   world.emit({ do: "trust", link, role });
   const version = Math.max(protocolVersionMin, Math.min(protocolVersion, versionOf(peer)));
-  world.emit({
-    do: "send",
-    link,
-    message: { type: "welcome", version, heartbeatMs, silentMs, name: row.name },
-  });
+  const wayBack = role === "device" ? { returnWithinMs: returnWithinMs(model.sessions.size) } : {};
+  const message = { type: "welcome", version, heartbeatMs, silentMs, ...wayBack, name: row.name } as const;
+  world.emit({ do: "send", link, message });
   switch (role) {
     case "agent":
       peers.open(peer, { role, id: row.id, silentMs }, instanceSource(model, row.id));

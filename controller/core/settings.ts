@@ -144,3 +144,16 @@ export function settingsFrom(chosen: Partial<CoreSettings>): Result<CoreSettings
 export function sweepMsOf({ heartbeatMs }: CoreSettings): number {
   return Math.min(1000, Math.max(20, Math.min(heartbeatMs.agent, heartbeatMs.device) / 2));
 }
+
+/** What it takes to let a device in again, from the handshake to the end of its snapshot, with TLS: about so long. */
+const returnMsPerDevice = 2;
+/** Less than the longest backoff, and than what a place that is left serves on: nobody is late because of this. */
+const returnMsMax = 20_000;
+
+/**
+ * Within how long devices come back when all links are lost at once, each at a moment of its own: no faster than they are
+ * let in, so that the instances, which do not wait, find nobody before them. Who has no session is not there to come.
+ */
+export function returnWithinMs(sessions: number): number {
+  return Math.min(returnMsMax, sessions * returnMsPerDevice);
+}

@@ -1,4 +1,5 @@
 import { Failure, failed, type Result, success } from "../../protocol/failures.ts";
+import { type NetworkReading, networkAfter } from "../../protocol/network.ts";
 import { commandRunner, type Run } from "../../protocol/node/command.ts";
 import type { KeyPair } from "../../protocol/node/keys.ts";
 import { NetworkInterface } from "../../protocol/node/network-interface.ts";
@@ -17,6 +18,12 @@ export interface TunnelHostOptions extends WireguardOptions {
   readonly names: NamesWay;
 }
 
+/** What the host has, of that which a plan is compared with. */
+interface Known {
+  readonly network: NetworkReading;
+  readonly hasIpv6: boolean;
+}
+
 /**
  * The device's WireGuard interface with its addresses, its routes and the host's name servers. Nothing is opened before
  * the first plan, so that what cannot be opened is a failure like any other, and tried again.
@@ -26,6 +33,8 @@ export class TunnelHost implements Disposable {
   readonly #network: NetworkInterface;
   readonly #run: Run;
   #wireguard: WireguardInterface | undefined;
+  /** What the last change has left, if it was carried out. */
+  #known: Known | undefined;
 
   constructor(options: TunnelHostOptions) {
     this.#options = options;
@@ -39,12 +48,13 @@ export class TunnelHost implements Disposable {
   }
 
   /**
-   * Brings the host to the plan. A peer that is to be `afresh` forgets its keys and the handshakes it began. Fails with
-   * `tunnel.failing` or `tunnel.name-taken`; names alone do not fail it.
+   * Brings the host to the plan. A peer that is to be `afresh` forgets its keys and the handshakes it began. Unless it
+   * `looks`, the host is taken to be as it was left. Fails with `tunnel.failing` or `tunnel.name-taken`; names alone do
+   * not fail it.
    */
-  async apply(plan: TunnelPlan, afresh: string | undefined): Promise<Result<Applied>> {
+  async apply(plan: TunnelPlan, afresh: string | undefined, looks = true): Promise<Result<Applied>> {
     try {
-      const applied = await (plan.peers.length === 0 ? this.#takeDown() : this.#setUp(plan, afresh));
+      const applied = await (plan.peers.length === 0 ? this.#takeDown() : this.#setUp(plan, afresh, looks));
       return applied.ok ? applied : { ok: false, failure: asTunnelFailure(applied.failure) };
     } catch (error) {
       return failed("tunnel.failing", { error: (error as Error).message }, error);
@@ -90,7 +100,13 @@ export class TunnelHost implements Disposable {
     return opened;
   }
 
-  async #setUp(plan: TunnelPlan, afresh: string | undefined): Promise<Result<Applied>> {
+  async #setUp(plan: TunnelPlan, afresh: string | undefined, looks: boolean): Promise<Result<Applied>> {
+    const known = looks ? undefined : this.#known;
+    if (known !== undefined && this.#wireguard !== undefined) {
+      const changed = await this.#change(this.#wireguard, known, plan, afresh);
+      // What failed may be otherwise than it was left.
+      if (changed.ok) return changed;
+    }
     const opened = await this.#open();
     if (!opened.ok) return opened;
     const ensured = await opened.value.ensure();
@@ -98,11 +114,22 @@ export class TunnelHost implements Disposable {
     // Read beforehand: between the peer's change and the addresses' the user's packets go nowhere.
     const [held, hasIpv6] = await Promise.all([this.#network.read(), this.#hasIpv6()]);
     if (!held.ok) return held;
+    return this.#change(opened.value, { network: held.value, hasIpv6 }, plan, afresh);
+  }
+
+  async #change(
+    wireguard: WireguardInterface,
+    { network, hasIpv6 }: Known,
+    plan: TunnelPlan,
+    afresh: string | undefined,
+  ): Promise<Result<Applied>> {
+    this.#known = undefined;
     const fitting = hasIpv6 ? plan : withoutIpv6(plan);
-    const set = await this.#setPeers(opened.value, plan, afresh);
+    const set = await this.#setPeers(wireguard, plan, afresh);
     if (!set.ok) return set;
-    const routed = await this.#network.change(held.value, fitting.network);
+    const routed = await this.#network.change(network, fitting.network);
     if (!routed.ok) return routed;
+    this.#known = { network: networkAfter(network, fitting.network), hasIpv6 };
     const { names, name } = this.#options;
     const asked = await applyNames(names, fitting.names, name, this.#run);
     return success({ names: asked.ok ? undefined : namesFailure(asked.failure) });
@@ -139,6 +166,7 @@ export class TunnelHost implements Disposable {
 
   /** Only what has our key is ours to remove. */
   async #takeDown(): Promise<Result<Applied>> {
+    this.#known = undefined;
     const { name, names } = this.#options;
     const kind = await linkKind(name, this.#run);
     if (!kind.ok) return kind;

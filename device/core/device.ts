@@ -100,11 +100,9 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
       case "carries":
         this.#carrier = input.path;
         this.#sender.touch("held");
-        this.#pathIs(undefined);
-        return [];
+        return this.#pathIs(undefined, now);
       case "verdict":
-        this.#pathIs({ on: input.path, verdict: input.verdict, sinceMs: now.wallMs });
-        return [];
+        return this.#pathIs({ on: input.path, verdict: input.verdict, sinceMs: now.wallMs }, now);
       case "saveFailed":
         return [tell({ is: "unsaved", why: input.why })];
       case "tick":
@@ -272,9 +270,11 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     return { do: "lead", to: attachedIn(this.#hold) };
   }
 
-  #pathIs(path: PathVerdict | undefined): void {
+  /** Whose path is dead needs the controller for another. */
+  #pathIs(path: PathVerdict | undefined, now: Instant): readonly DeviceEffect[] {
     this.#path = path;
     this.#sender.touch("path");
+    return this.#toLink({ kind: "urgent", isOn: path?.verdict === "dead" }, now);
   }
 
   #save(): DeviceEffect {

@@ -25,12 +25,17 @@ export interface Applied {
 }
 
 export type TunnelEffect =
-  /** Bring everything to the plan; the peer `afresh` is to forget what it tried before. Answer with `applied`. */
+  /**
+   * Bring everything to the plan; the peer `afresh` is to forget what it tried before. `looks`: see first how things are,
+   * which takes a busy host longer than the change; else they are taken to be as the last apply left them. Answer with
+   * `applied`.
+   */
   | {
       readonly do: "apply";
       readonly effectId: number;
       readonly plan: TunnelPlan;
       readonly afresh: string | undefined;
+      readonly looks: boolean;
     }
   /** Has this peer completed a handshake? Answer with `handshakeRead`. */
   | { readonly do: "readHandshake"; readonly effectId: number; readonly publicKey: string }
@@ -44,7 +49,7 @@ const look = { everyMs: 20, laterEveryMs: 250, quickAttempts: 8 } as const;
 const retry = { minMs: 250, maxMs: 8_000 } as const;
 const look0 = { effectId: undefined, atMs: 0 } as const;
 /** What others changed (routes, a resolv.conf that a DHCP client wrote anew) is found by applying the plan again. */
-const applyAgain = { everyMs: 30_000, namesEveryMs: 5_000 } as const;
+const applyAgain = { everyMs: 30_000, namesEveryMs: 5_000, unlookedMs: 2_000 } as const;
 
 /**
  * The device's tunnel: it follows the attachment, and takes a new one without tearing down before the new one works. One
@@ -55,7 +60,9 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #state: TunnelState = { kind: "down" };
   #outside: readonly string[] = [];
   #effects = 0;
-  #applying: { readonly effectId: number; readonly carrier: Attached | undefined } | undefined;
+  #applying: Applying | undefined;
+  /** Nobody has said that things are not as the last apply left them. */
+  #isKnown = false;
   /** Who carries the traffic by the last apply that worked. */
   #carrier: Attached | undefined;
   /** The plan is another than that of the apply that runs or ran last. */
@@ -108,7 +115,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
         return [];
       case "applied":
         if (this.#applying?.effectId !== input.effectId) return [];
-        return this.#applied(this.#applying.carrier, input.result, now);
+        return this.#applied(this.#applying, input.result, now);
       case "handshakeRead":
         if (input.effectId !== this.#look.effectId) return [];
         this.#looked(input.isDone, now);
@@ -118,6 +125,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
         return [];
       case "changed":
         this.#changed = true;
+        this.#isKnown = false;
         return [];
       case "tick":
         return [];
@@ -171,10 +179,11 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#afresh = undefined;
   }
 
-  #applied(carrier: Attached | undefined, result: Result<Applied>, now: Instant): readonly TunnelEffect[] {
+  #applied({ carrier, looks }: Applying, result: Result<Applied>, now: Instant): readonly TunnelEffect[] {
     this.#applying = undefined;
     if (!result.ok) {
       this.#changed = true;
+      this.#isKnown = false;
       const waitMs = Math.min(retry.maxMs, retry.minMs * 2 ** Math.min(this.#failures, 16));
       this.#retryAtMs = now.monotonicMs + waitMs;
       this.#failures += 1;
@@ -184,12 +193,20 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#retryAtMs = undefined;
     if (!this.#changed) this.#begun(now);
     const { names } = result.value;
-    const againInMs = names === undefined ? applyAgain.everyMs : applyAgain.namesEveryMs;
-    this.#againAtMs = carrier === undefined ? undefined : now.monotonicMs + againInMs;
+    this.#againAtMs = carrier && this.#againAt(names !== undefined, looks, now);
     const before = this.#carrier;
     this.#carrier = carrier;
     const isSame = (before && pathOf(before)) === (carrier && pathOf(carrier));
     return [...(isSame ? [] : [{ do: "carries", path: carrier } as const]), ...this.#tell(names)];
+  }
+
+  /** What was done without a look is looked at when the traffic is back; a trial that goes on looks by itself. */
+  #againAt(isNameless: boolean, looks: boolean, now: Instant): number {
+    const { everyMs, namesEveryMs, unlookedMs } = applyAgain;
+    const atMs = now.monotonicMs + (isNameless ? namesEveryMs : everyMs);
+    if (looks) return atMs;
+    const soonMs = this.#state.kind === "up" ? now.monotonicMs + unlookedMs : atMs;
+    return Math.min(atMs, this.#againAtMs ?? atMs, soonMs);
   }
 
   /** A trial's time runs from here, not from the wish: bringing a slow host to the plan may take longer than a trial. */
@@ -209,7 +226,10 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #next(now: Instant): readonly TunnelEffect[] {
     if (this.#applying !== undefined) return [];
     if (this.#changed) return (this.#retryAtMs ?? 0) <= now.monotonicMs ? [this.#apply()] : [];
-    if (this.#againAtMs !== undefined && this.#againAtMs <= now.monotonicMs) return [this.#apply()];
+    if (this.#againAtMs !== undefined && this.#againAtMs <= now.monotonicMs) {
+      this.#isKnown = false;
+      return [this.#apply()];
+    }
     const state = this.#state;
     switch (state.kind) {
       case "down":
@@ -227,6 +247,8 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     if (trial.againAtMs !== undefined && now.monotonicMs >= trial.againAtMs) {
       this.#state = { ...state, trial: { attempt: trial.attempt + 1, againAtMs: undefined } };
       this.#afresh = to.wireguardKey;
+      // Perhaps it is this host that lets nothing through.
+      if (trial.attempt >= look.quickAttempts) this.#isKnown = false;
       return [this.#apply()];
     }
     if (now.monotonicMs < this.#look.atMs) return [];
@@ -239,8 +261,11 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#changed = false;
     this.#look = look0;
     const effectId = ++this.#effects;
-    this.#applying = { effectId, carrier: carrierOf(this.#state) };
-    return { do: "apply", effectId, plan: this.#plan(), afresh: this.#afresh };
+    const looks = !this.#isKnown;
+    this.#applying = { effectId, carrier: carrierOf(this.#state), looks };
+    // Until a "changed" that comes while it runs.
+    this.#isKnown = true;
+    return { do: "apply", effectId, plan: this.#plan(), afresh: this.#afresh, looks };
   }
 
   #plan(): TunnelPlan {
@@ -256,4 +281,10 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
         return tunnelPlan(state.from, state.to, this.#end, this.#outside);
     }
   }
+}
+
+interface Applying {
+  readonly effectId: number;
+  readonly carrier: Attached | undefined;
+  readonly looks: boolean;
 }

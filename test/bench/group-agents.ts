@@ -1,7 +1,8 @@
 /** The instances of a bench's group, in a process of their own: links as an agent has them, leases in memory. */
 
+import { uplinkSettings } from "../../agent/core/uplink.ts";
 import type { Core } from "../../protocol/core.ts";
-import { Link, type LinkEffect, type LinkInput, linkDefaults } from "../../protocol/link.ts";
+import { Link, type LinkEffect, type LinkInput } from "../../protocol/link.ts";
 import { type ClientMessage, proofText, type StateFrame } from "../../protocol/messages.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { Dialer } from "../../protocol/node/dialer.ts";
@@ -29,7 +30,7 @@ interface Grant {
 
 /** What an agent is to the controller: it grants what it is told, at once, and reports it. Nothing is written to a disk. */
 class BenchAgent implements Core<LinkInput, LinkEffect> {
-  readonly link = new Link({ ...linkDefaults, random: Math.random });
+  readonly link = new Link({ ...uplinkSettings, random: Math.random });
   readonly #receiver = new StateReceiver();
   readonly #sender: StateSender;
   readonly #number: number;

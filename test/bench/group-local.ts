@@ -1,5 +1,6 @@
 import type { ControllerEffect, ControllerInput, LinkId } from "../../controller/core/effects.ts";
 import type { Saved } from "../../controller/core/ports.ts";
+import { returnWithinMs } from "../../controller/core/settings.ts";
 import { Timers } from "../../controller/core/timers.ts";
 import type { Verdict } from "../../device/core/probe.ts";
 import { Link, type LinkEffect, type LinkInput, linkDefaults } from "../../protocol/link.ts";
@@ -101,7 +102,7 @@ export class LocalDevices {
         device.held = { session: row.id, epoch: row.epoch, instance: names.get(on) ?? "", ipv6 };
         this.#attached += 1;
       }
-      device.dialling = dialledInVain(lostAtMs, nowMs);
+      device.dialling = dialledInVain({ lostAtMs, nowMs, returnWithinMs: returnWithinMs(sessions.size) });
       this.#wait(device);
     }
   }
@@ -273,23 +274,39 @@ export class LocalDevices {
 }
 
 /** A link that was lost at a moment, with a controller that has refused all connections until now. */
-function dialledInVain(lostAtMs: number, nowMs: number): Link {
+function dialledInVain(when: { lostAtMs: number; nowMs: number; returnWithinMs: number }): Link {
+  const { lostAtMs, nowMs, returnWithinMs } = when;
   const link = new Link({ ...linkDefaults, random: Math.random });
-  let input: LinkInput = { kind: "start" };
-  for (
-    let atMs: number | undefined = lostAtMs;
-    atMs !== undefined && atMs < nowMs;
-    atMs = link.nextDeadline()
-  ) {
+  const lost = { monotonicMs: lostAtMs, wallMs: 0 };
+  link.handle({ kind: "start" }, lost);
+  for (const message of [challenge, { ...welcome, returnWithinMs }])
+    link.handle({ kind: "received", dialId: dialIdOf(link), message }, lost);
+  link.handle({ kind: "closed", dialId: dialIdOf(link), why: 1006 }, lost);
+  for (let atMs = link.nextDeadline(); atMs !== undefined && atMs < nowMs; atMs = link.nextDeadline()) {
     const at = { monotonicMs: atMs, wallMs: 0 };
-    for (const effect of link.handle(input, at)) {
+    for (const effect of link.handle({ kind: "tick" }, at)) {
       if (effect.do === "dial")
         link.handle({ kind: "closed", dialId: effect.dialId, why: "link.unreachable" }, at);
     }
-    input = { kind: "tick" };
   }
   return link;
 }
+
+const challenge = {
+  type: "challenge",
+  nonce: keyOf("nonce", 0),
+  version: 1,
+  minimumVersion: 1,
+  controller: idOf("0000", 0),
+  wallMs: 0,
+} as const;
+const welcome = {
+  type: "welcome",
+  version: 1,
+  heartbeatMs: 20_000,
+  silentMs: 60_000,
+  name: "device",
+} as const;
 
 const wish = { wants: "attached", hostOs: "Debian GNU/Linux 13", version: "0.1.0", probes: true };
 

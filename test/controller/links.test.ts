@@ -40,7 +40,7 @@ describe("a link", () => {
     ]);
     const { secret } = h.do({ command: "deviceCode.create", user: "ada", group: "staff", lifeMinutes: 1 });
     expect(h.heard(join(h, secret).link, "welcome")).toMatchObject([
-      { heartbeatMs: 20_000, silentMs: 60_000 },
+      { heartbeatMs: 20_000, silentMs: 60_000, returnWithinMs: 0 },
     ]);
   });
 

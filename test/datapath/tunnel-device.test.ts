@@ -241,5 +241,39 @@ describe("the device's tunnel", () => {
     const before = world.applies.length;
     world.post({ kind: "changed" });
     expect(world.applies.length).toBe(before + 1);
+    expect(world.last?.looks).toBe(true);
+  });
+
+  test("a dead path is left without a look at the host, which is taken when the traffic is back", () => {
+    const world = worlds.up();
+    world.run(60_000);
+    const before = world.applies.length;
+    steps.firstIsDead(world);
+    world.want(attachedTo(2));
+    world.answering.add(keyOf(2));
+    world.run(1_000);
+    expect(world.core.state).toEqual({ kind: "up", on: attachedTo(2) });
+    expect(world.applies.slice(before).filter(({ looks }) => looks)).toEqual([]);
+    world.run(2_000);
+    expect(world.last?.looks).toBe(true);
+  });
+
+  test("an instance that does not answer for seconds is tried with a look: it may be the host", () => {
+    const world = worlds.opening();
+    const before = world.applies.length;
+    world.run(5_000);
+    const looks = world.applies.slice(before).map(({ looks }) => looks);
+    expect(looks.slice(0, 8)).toEqual(Array(8).fill(false));
+    expect(looks.length).toBeGreaterThan(8);
+    expect(looks.slice(8).every((one) => one)).toBe(true);
+  });
+
+  test("what failed, or changed while it was applied, is looked at", () => {
+    const world = worlds.up();
+    world.failing = true;
+    world.want(attachedTo(2));
+    expect(world.last?.looks).toBe(false);
+    world.run(1_000);
+    expect(world.last?.looks).toBe(true);
   });
 });

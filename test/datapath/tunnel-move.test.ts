@@ -76,6 +76,35 @@ describe.skipIf(noNamespaces)(title, () => {
     expect(lost).toBeLessThan(20);
   });
 
+  test("leaves a dead path in the time of one change, too, and of a host that was changed meanwhile", async () => {
+    const { device, tunnel, verdicts, first, second, start } = await tunnelWorld();
+    tunnel[Symbol.dispose]();
+    await first.admit();
+    await second.admit();
+    const slow = start({ inside: slowToTell(device.namespace) });
+    slow.want(first.attachment);
+    await until("alive", () => verdicts.includes("1 alive"));
+    const leave = async (from: typeof first, to: typeof first, dead: string) => {
+      await runIn(from.host.namespace, "ip", "link", "set", "dev", from.host.name, "down");
+      await until(dead, () => verdicts.at(-1) === dead, 10_000);
+      const begunMs = performance.now();
+      slow.want(to.attachment);
+      await until("traffic", () => pings(device.namespace, application, "-W", "0.05"));
+      return performance.now() - begunMs;
+    };
+    const tookMs = await leave(first, second, "1 dead");
+    console.log(`traffic elsewhere ${tookMs.toFixed(0)} ms after the word`);
+    // One look at this host takes a second.
+    expect(tookMs).toBeLessThan(700);
+    await until("alive", () => verdicts.includes("2 alive"));
+    await runIn(first.host.namespace, "ip", "link", "set", "dev", first.host.name, "up");
+    await first.host.route([`${end.ipv4}/32`, `${end.ipv6}/128`], ["10.0.1.16/28", "2001:db8:1::/80"]);
+    await runIn(device.namespace, "ip", "address", "flush", "dev", device.name);
+    await leave(second, first, "2 dead");
+    const addresses = await runIn(device.namespace, "ip", "-json", "address", "show", "dev", device.name);
+    expect(addresses).toContain("10.0.1.17");
+  });
+
   test("keeps the old path while the new instance does not answer", async () => {
     const { device, tunnel, verdicts, first, second } = await tunnelWorld();
     await first.admit();

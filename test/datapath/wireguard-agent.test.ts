@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Tunnel } from "../../agent/adapters/wireguard.ts";
@@ -53,6 +53,33 @@ describe.skipIf(noNamespaces)(title, () => {
       `${name} has 1 peer besides`,
     ]);
     expect(await applied(tunnel, granted)).toEqual({ routes, peers: 1, drift: [] });
+  });
+
+  test("a device comes and goes without a command: what was just read is taken to be so", async () => {
+    const { tunnel: before, device, namespace, name, key, granted } = await instance();
+    await applied(before);
+    before[Symbol.dispose]();
+    using folder = temporaryFolder();
+    const asked = join(folder.path, "asked");
+    const script = `echo "$*" >>${asked}; exec ip netns exec ${namespace} "$@"`;
+    let nowMs = 0;
+    const options = {
+      ...{ name, inside: ["sh", "-c", script, "asked"], key, listenPort, log: testLog().log },
+      ...{ clock: () => ({ monotonicMs: nowMs, wallMs: 0 }), onRenewed: () => undefined },
+    };
+    using tunnel = must(await Tunnel.open(options));
+    expect(await applied(tunnel)).toEqual({ routes, peers: 0, drift: [] });
+    expect(readFileSync(asked, "utf8")).toContain("route show");
+    writeFileSync(asked, "");
+    expect(await applied(tunnel, granted)).toEqual({ routes, peers: 1, drift: [] });
+    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await applied(tunnel)).toEqual({ routes, peers: 0, drift: [] });
+    expect(readFileSync(asked, "utf8")).toBe("");
+    // What others change meanwhile is found ten seconds later, if nobody looks before.
+    await runIn(namespace, "ip", "route", "del", "10.0.1.16/28", "dev", name);
+    nowMs += 10_000;
+    expect(await applied(tunnel, granted)).toEqual({ routes, peers: 1, drift: [] });
+    expect(await runIn(namespace, "ip", "route", "show", "dev", name)).toContain("10.0.1.16/28");
   });
 
   test("wireguard-go is killed while traffic runs: a new one is there, and the devices are called back", async () => {

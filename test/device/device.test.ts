@@ -321,3 +321,30 @@ function frame(from: number, epoch: number) {
   const set: [string, unknown][] = [["attachment", attached(epoch)]];
   return { from, to: from + 1, part: 0, last: true, set, remove: [] };
 }
+
+test("comes back at a moment of its own among the others, unless its path is dead: then as soon as it can", () => {
+  const bench = new Bench({ saved: member });
+  const loseLink = () => {
+    bench.challenges();
+    bench.says({
+      ...{ type: "welcome", version: 1, heartbeatMs: 10_000, silentMs: 30_000, name: "laptop" },
+      returnWithinMs: 10_000,
+    });
+    bench.wants(attached(1));
+    bench.closes(1006);
+    return (bench.device.nextDeadline() ?? 0) - bench.nowMs;
+  };
+  expect(loseLink()).toBe(5_000);
+  const { hold } = bench.device;
+  if (hold.is !== "attached") throw new Error("it holds nothing");
+  bench.give({ kind: "carries", path: hold.to });
+  bench.nowMs += 2_000;
+  bench.give({ kind: "verdict", path: hold.to, verdict: "dead" });
+  bench.wait();
+  expect(bench.nowMs).toBe(3_000);
+  expect(bench.device.linkState.kind).toBe("dialling");
+  expect(loseLink()).toBeLessThan(1_000);
+  bench.give({ kind: "verdict", path: hold.to, verdict: "alive" });
+  bench.wait();
+  expect(loseLink()).toBe(5_000);
+});

@@ -82,6 +82,7 @@ const inputs = {
   retry: (w: World) => w.do({ kind: "retry" }),
   stop: (w: World) => w.do({ kind: "stop" }),
   goodbye: (w: World) => w.do({ kind: "stop", goodbye: "leaving" }),
+  urgent: (w: World) => w.do({ kind: "urgent", isOn: true }),
   challenge: (w: World) => w.receive(challenge),
   welcome: (w: World) => w.receive(welcome),
   enrolled: (w: World) =>
@@ -105,6 +106,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     retry: "idle",
     stop: "idle",
     goodbye: "idle",
+    urgent: "idle",
     challenge: "idle",
     welcome: "idle",
     enrolled: "idle",
@@ -124,6 +126,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     retry: "dialling",
     stop: "idle: hangUp",
     goodbye: "idle: hangUp",
+    urgent: "dialling",
     challenge: "proving: prove",
     welcome: "waiting: hangUp",
     enrolled: "waiting: hangUp",
@@ -143,6 +146,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     retry: "proving",
     stop: "idle: hangUp",
     goodbye: "idle: hangUp",
+    urgent: "proving",
     challenge: "waiting: hangUp",
     welcome: "open: up",
     enrolled: "proving: deliver",
@@ -162,6 +166,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     retry: "open",
     stop: "idle: hangUp",
     goodbye: "idle: send hangUp",
+    urgent: "open",
     challenge: "waiting: hangUp down",
     welcome: "waiting: hangUp down",
     enrolled: "waiting: hangUp down",
@@ -181,6 +186,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     retry: "dialling: dial",
     stop: "idle",
     goodbye: "idle",
+    urgent: "waiting",
     challenge: "waiting",
     welcome: "waiting",
     enrolled: "waiting",
@@ -200,6 +206,7 @@ const table: Record<LinkState["kind"], Record<keyof typeof inputs, string>> = {
     retry: "dialling: dial",
     stop: "idle",
     goodbye: "idle",
+    urgent: "stopped",
     challenge: "stopped",
     welcome: "stopped",
     enrolled: "stopped",
@@ -276,6 +283,54 @@ describe("waiting", () => {
     soonest.do({ kind: "start" });
     soonest.close("link.throttled", 5000);
     expect(soonest.link.state).toMatchObject({ kind: "waiting", retryAtMs: 5000 });
+  });
+});
+
+describe("the way back of many", () => {
+  const lost = (random: () => number, returnWithinMs = 20_000) => {
+    const w = new World(random);
+    w.do({ kind: "start" });
+    w.receive(challenge);
+    w.receive({ ...welcome, returnWithinMs } as ControllerMessage);
+    w.close(1006);
+    return w;
+  };
+
+  test("each comes at a moment of its own, in every wait until it is welcome again", () => {
+    const w = lost(() => 0.7);
+    expect(w.link.nextDeadline()).toBe(14_000);
+    w.wait();
+    w.close("link.unreachable");
+    expect(w.link.nextDeadline()).toBe(28_000);
+    w.wait();
+    w.receive(challenge);
+    w.receive(welcome);
+    w.close(1006);
+    expect((w.link.nextDeadline() ?? 0) - w.nowMs).toBeLessThanOrEqual(1_000);
+  });
+
+  test("nobody comes before its backoff, nor before what it was asked to wait", () => {
+    expect(lost(() => 0).link.nextDeadline()).toBe(125);
+    const w = lost(() => 0.1);
+    w.wait();
+    w.close("link.throttled", 5_000);
+    expect((w.link.nextDeadline() ?? 0) - w.nowMs).toBe(5_250);
+    w.do({ kind: "urgent", isOn: true });
+    expect((w.link.nextDeadline() ?? 0) - w.nowMs).toBe(5_250);
+  });
+
+  test("who needs the controller now does not wait among them", () => {
+    const w = lost(() => 0.5);
+    w.nowMs = 3_000;
+    w.do({ kind: "urgent", isOn: true });
+    expect(w.wait()).toMatchObject([{ do: "dial" }]);
+    expect(w.nowMs).toBe(3_000);
+    w.close("link.unreachable");
+    expect((w.link.nextDeadline() ?? 0) - w.nowMs).toBeLessThanOrEqual(500);
+    w.wait();
+    w.do({ kind: "urgent", isOn: false });
+    w.close("link.unreachable");
+    expect((w.link.nextDeadline() ?? 0) - w.nowMs).toBe(10_000);
   });
 });
 
