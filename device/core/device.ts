@@ -39,6 +39,7 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
   /** What carries the tunnel's traffic, where there is a tunnel. */
   #carrier: Attached | undefined;
   #path: PathVerdict | undefined;
+  #ahead: Hold | undefined;
   #refusal: SavedState["refusal"];
   #saves = 0;
   /** A controller that is away is told of once, not at every dial. */
@@ -51,7 +52,8 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     this.#wants = wants;
     this.#hold = wants === "detached" ? { is: "nothing" } : saved.hold;
     this.#refusal = saved.refusal;
-    const now = () => ({ hold: this.#hold, wants: this.#wants, carrier: this.#carrier, path: this.#path });
+    const carrier = () => (this.#ahead === this.#hold ? undefined : this.#carrier);
+    const now = () => ({ hold: this.#hold, wants: this.#wants, carrier: carrier(), path: this.#path });
     this.#sender = new StateSender(observedSource(settings, now));
   }
 
@@ -251,10 +253,10 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
   #told(said: Attachment, now: Instant): readonly DeviceEffect[] {
     const decision = decide(this.#hold, this.#wants, said, now.wallMs);
     if (decision.take) return this.#take(decision.hold);
-    if (decision.because !== "older epoch" || this.#hold.is !== "attached" || said.state !== "attached") {
+    if (decision.because !== "older epoch" || this.#hold.is !== "attached" || said.state !== "attached")
       return [];
-    }
-    // The controller is behind: what is held, said again, tells it.
+    // The controller is behind: what is held tells it, said again, and also while the traffic goes by what it knows of.
+    this.#ahead = this.#hold;
     this.#sender.touch("held");
     return [tell({ is: "older", said, heldEpoch: this.#hold.to.epoch })];
   }

@@ -212,6 +212,18 @@ test("ignores an attachment from before the last move, and says again what it ho
   expect(told(bench).at(-1)).toMatchObject({ is: "older", heldEpoch: 3 });
 });
 
+test("says what it holds to a controller that knows an older epoch, also while its traffic goes by that", () => {
+  const bench = joined();
+  bench.wants(attached(2));
+  bench.give({ kind: "carries", path: attached(2) });
+  bench.wants(attached(3));
+  expect(bench.observed().get("held")).toMatchObject({ epoch: 2 });
+  bench.wants(attached(2));
+  expect(bench.observed().get("held"), "or nobody would know of it").toMatchObject({ epoch: 3 });
+  bench.wants(attached(4));
+  expect(bench.observed().get("held"), "it moves").toMatchObject({ epoch: 2 });
+});
+
 test("logs out at once, tells the controller, and takes nothing until it is logged in again", () => {
   const bench = joined();
   bench.wants(attached(1));
