@@ -14,7 +14,12 @@ export type TunnelInput =
   | { readonly kind: "applied"; readonly effectId: number; readonly result: Result<Applied> }
   | { readonly kind: "handshakeRead"; readonly effectId: number; readonly isDone: boolean }
   /** The probe's word on the path that carries the traffic. */
-  | { readonly kind: "verdict"; readonly path: string; readonly verdict: Verdict }
+  | {
+      readonly kind: "verdict";
+      readonly path: string;
+      readonly verdict: Verdict;
+      readonly rttMs?: number | undefined;
+    }
   /** Somebody else changed the interface, or its process was lost: it is brought to the plan again. */
   | { readonly kind: "changed" }
   | { readonly kind: "tick" };
@@ -71,6 +76,8 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #isTold = false;
   /** The path the probe has found dead, until it hears from it or from another. */
   #dead: string | undefined;
+  /** How far instances are, which are all in one region. */
+  #rttMs: number | undefined;
   #failures = 0;
   #retryAtMs: number | undefined;
   /** When the plan is applied again though nothing is known to have changed. */
@@ -121,6 +128,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
         this.#looked(input.isDone, now);
         return [];
       case "verdict":
+        this.#rttMs = input.rttMs ?? this.#rttMs;
         this.#judged(input.path, input.verdict);
         return [];
       case "changed":
@@ -212,7 +220,8 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   /** A trial's time runs from here, not from the wish: bringing a slow host to the plan may take longer than a trial. */
   #begun(now: Instant): void {
     this.#afresh = undefined;
-    if ("trial" in this.#state) this.#state = { ...this.#state, trial: begun(this.#state.trial, now) };
+    if ("trial" in this.#state)
+      this.#state = { ...this.#state, trial: begun(this.#state.trial, this.#rttMs, now) };
   }
 
   /** What stays wrong is said once; numbers in it may change with every try. */
