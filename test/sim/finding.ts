@@ -2,7 +2,7 @@
 export const invariants = {
   0: "No core throws, and nobody says what the other cannot read.",
   1: "No address is in two sessions: not in the controller's tables, not on a disk, not in a kernel.",
-  2: "A grant is on the instance's disk before anybody hears of it, and before its packets pass.",
+  2: "A grant is on the instance's disk before anybody hears of it, and before its packets pass; who is attached was granted that.",
   3: "What the controller says is on its disk before.",
   4: "No session is on an instance whose pool does not hold its address.",
   5: "Epochs never fall, and one epoch is one place.",

@@ -34,7 +34,10 @@ function happenToGroup(world: World, event: OfGroup): () => void {
       };
     case "controller restored": {
       const backup = controller.tables.copy();
-      return () => controller.restore(backup);
+      const restore = () => controller.restore(backup.copy());
+      // Whoever was moved since has a higher epoch then, and where the backup had it.
+      if (event.twice) world.agenda.after(Math.floor(event.forMs / 2), () => world.isHealed || restore());
+      return restore;
     }
     case "controller's clock set":
       controller.wallOffsetMs += event.byMs;
@@ -88,6 +91,7 @@ function isOpen({ use }: { readonly use: OneTimeUse }): boolean {
 
 /** Nothing is wrong with anything any more; what an operator did by hand is taken back. */
 export function heal(world: World): void {
+  world.isHealed = true;
   world.command({ command: "connector.restart.cancel", connector: "prod" });
   const { controller, instances, devices, shape, wishes } = world;
   controller.fault = undefined;

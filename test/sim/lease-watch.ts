@@ -32,11 +32,8 @@ export class LeaseWatch {
    */
   readonly #onDiskUntilMs = new Map<string, number>();
 
-  readonly #starts = new Map<InstanceHost, number>();
   /** Addresses that are kept for those who are refused, and since when. */
   readonly #kept = new Map<InstanceHost, ReadonlyMap<string, number>>();
-  /** The last epoch each instance has of a session, by both: until it has it no more, or starts anew. */
-  readonly #epochs = new Map<string, number>();
 
   constructor(world: World) {
     this.#world = world;
@@ -65,18 +62,11 @@ export class LeaseWatch {
   /** What was on disk is not any more. From here on its addresses may rest: nobody will be let in with them. */
   lost(host: InstanceHost): void {
     const { nowMs } = this.#world.agenda;
-    this.forgets(host);
     for (const row of host.disk.leases.values()) {
       if (row.state !== "leased") continue;
       for (const name of namesOf(host, row)) this.#onDiskUntilMs.set(name, nowMs);
       this.#rests(host, row, nowMs);
     }
-  }
-
-  /** It does not have the session any more, or says from the start what it has. */
-  forgets(host: InstanceHost, session?: string): void {
-    const names = session === undefined ? [...this.#epochs.keys()] : [`${host.name} ${session}`];
-    for (const name of names) if (name.startsWith(`${host.name} `)) this.#epochs.delete(name);
   }
 
   /** Invariant 2: what is said of a grant. */
@@ -90,7 +80,6 @@ export class LeaseWatch {
       const last = this.#last.get(`${host.name} ${address}`);
       if (last !== undefined) last.wasUsed = true;
     }
-    this.#rises(host, session, epoch);
   }
 
   /**
@@ -101,9 +90,6 @@ export class LeaseWatch {
     for (const host of this.#world.instances) {
       const views = host.agent?.views(() => host.now);
       const sessions = views?.sessions() ?? [];
-      if (this.#starts.get(host) !== host.starts) this.forgets(host);
-      this.#starts.set(host, host.starts);
-      for (const { session, epoch } of sessions) this.#rises(host, session, epoch);
       const refused = sessions.filter(({ state }) => state === "refused");
       const leases = refused.length === 0 ? [] : (views?.leases() ?? []);
       const kept = refused.flatMap(({ session }) => {
@@ -114,14 +100,6 @@ export class LeaseWatch {
       });
       this.#keeps(host, kept);
     }
-  }
-
-  /** Invariant 5: an instance that has a session does not go back to an epoch of it that is over. */
-  #rises(host: InstanceHost, session: string, epoch: number): void {
-    const name = `${host.name} ${session}`;
-    const before = this.#epochs.get(name) ?? 0;
-    check(epoch >= before, 5, () => `${host.name} fell from epoch ${before} of ${session} to ${epoch}`);
-    this.#epochs.set(name, epoch);
   }
 
   #keeps(host: InstanceHost, kept: readonly string[]): void {

@@ -22,6 +22,9 @@ interface Told {
 /** Three heartbeats without a word and the time to notice: nobody is on such a link. */
 const silentMs = coreDefaults.heartbeatMs.agent * coreDefaults.silentHeartbeats + 2_000;
 
+/** So long a controller that has started waits for its group: in numbers here, so that it is no mirror of the setting. */
+const gatheringMs = 3_000;
+
 interface Eligible {
   readonly id: string;
   readonly name: string;
@@ -209,7 +212,7 @@ export class Mirror {
     const { tables } = this.#world.controller;
     const startedForMs = this.#world.agenda.nowMs - this.#startedAtMs;
     check(
-      this.#haveReturned() || startedForMs >= coreDefaults.settleMs,
+      this.#haveReturned() || startedForMs >= gatheringMs,
       9,
       () => `${id} is placed ${startedForMs} ms after the start, before all instances are back`,
     );

@@ -31,8 +31,8 @@ export type Event = { readonly atMs: number; readonly forMs: number } & (
   | { readonly is: "passwords revoked" | "codes revoked" | "failed over" | "restarted one by one" }
   | { readonly is: "password copied"; readonly instance: number; readonly to: number }
   | { readonly is: "controller killed"; readonly isWritten: boolean }
-  /** When it is over, the controller starts with the database as it was when it began. */
-  | { readonly is: "controller restored" }
+  /** When it is over, the controller starts with the database as it was when it began; `twice`: also halfway there. */
+  | { readonly is: "controller restored"; readonly twice: boolean }
   | { readonly is: "controller's clock set"; readonly byMs: number }
   | { readonly is: "controller's store"; readonly fault: "failing" | "slow"; readonly why: FailureCode }
   | {
@@ -144,7 +144,8 @@ function eventOf(random: Random, { instances, devices }: Shape, mix: Mix, atMs: 
     case "restarted one by one":
     case "passwords revoked":
     case "codes revoked":
-    case "controller restored":
       return { ...when, is };
+    case "controller restored":
+      return { ...when, is, twice: random.chance(0.5) };
   }
 }

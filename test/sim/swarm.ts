@@ -45,7 +45,7 @@ const weights: Readonly<Record<Kind, number>> = {
   "failed over": 2,
   "restarted one by one": 2,
   "controller killed": 6,
-  "controller restored": 1,
+  "controller restored": 3,
   "controller's store": 3,
   "controller's clock set": 1,
   "device unlinked": 4,

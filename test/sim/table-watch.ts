@@ -2,14 +2,16 @@ import { instancesMax } from "../../controller/core/decide-connector.ts";
 import type { Change, OneTimeUse, Plan, SessionRow } from "../../controller/core/rows.ts";
 import { containsAddress, parsePrefix } from "../../protocol/address.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
-import type { Attachment } from "../../protocol/state.ts";
+import type { Attachment, SessionOutcome } from "../../protocol/state.ts";
 import type { DiskTables } from "./controller-host.ts";
 import { DeviceHost } from "./device-host.ts";
 import { check } from "./finding.ts";
+import type { InstanceHost } from "./instance-host.ts";
 import type { Client } from "./network.ts";
 import { consequencesMs, isCarrying } from "./path.ts";
 import type { World } from "./world.ts";
 
+type Granted = Extract<SessionOutcome, { outcome: "granted" }>;
 type Put<Table extends Change["table"]> = Extract<Change, { table: Table; put: unknown }>["put"];
 
 /** What the controller writes, against what it wrote before. */
@@ -21,6 +23,8 @@ export class TableWatch {
   readonly #places = new Map<string, string>();
   /** Every attachment that was ever stored. */
   readonly #attached = new Set<string>();
+  /** Every grant that an instance ever said. */
+  readonly #granted = new Set<string>();
   /** When each device's session last changed. */
   readonly changedAtMs = new Map<string, number>();
 
@@ -83,6 +87,10 @@ export class TableWatch {
     }
   }
 
+  granted(host: InstanceHost, session: string, { epoch, ipv4, ipv6 }: Granted): void {
+    this.#granted.add([host.name, session, epoch, ipv4, ipv6].join(" "));
+  }
+
   /** Session, epoch, name of the instance, addresses. */
   wasAttached(grant: string): boolean {
     return this.#attached.has(grant);
@@ -138,7 +146,7 @@ export class TableWatch {
     if (after !== undefined) this.#epoch(after, tables);
   }
 
-  /** Invariant 5. */
+  /** Invariants 2 and 5. */
   #epoch({ id, epoch, place }: SessionRow, tables: DiskTables): void {
     const last = this.#epochs.get(id) ?? 0;
     check(epoch >= last, 5, () => `session ${id} fell from ${last} to ${epoch}`);
@@ -148,6 +156,8 @@ export class TableWatch {
     check(known === place.instance, 5, () => `epoch ${epoch} of ${id} is of ${known} and ${place.instance}`);
     this.#places.set(`${id}/${epoch}`, place.instance);
     if (place.is === "placed") return;
+    const grant = [this.#world.hostOf(place.instance)?.name, id, epoch, place.ipv4, place.ipv6].join(" ");
+    check(this.#granted.has(grant), 2, () => `${id} is attached as nobody has said: ${grant}`);
     const name = tables.get("instance", place.instance)?.name;
     this.#attached.add([id, epoch, name, place.ipv4, place.ipv6].join(" "));
   }

@@ -3,6 +3,7 @@ import type { ClientMessage, ControllerMessage, StateFrame } from "../../protoco
 import type { SessionOutcome } from "../../protocol/state.ts";
 import type { ControllerWatcher } from "./controller-host.ts";
 import type { DeviceHost } from "./device-host.ts";
+import { EpochWatch } from "./epoch-watch.ts";
 import { check } from "./finding.ts";
 import { InstanceHost, type InstanceWatcher } from "./instance-host.ts";
 import { LeaseWatch } from "./lease-watch.ts";
@@ -22,6 +23,7 @@ export class Watchers {
   readonly service: ServiceWatch;
   readonly links: LinkWatch;
   readonly words: WordWatch;
+  readonly epochs: EpochWatch;
   /** Messages that are no heartbeat, and what they were about, since somebody began to count. */
   readonly talk: string[] = [];
   readonly #world: World;
@@ -36,6 +38,7 @@ export class Watchers {
     this.service = new ServiceWatch(world);
     this.links = new LinkWatch(world);
     this.words = new WordWatch(world);
+    this.epochs = new EpochWatch(world);
   }
 
   readonly wire: Wiretap = {
@@ -117,16 +120,15 @@ export class Watchers {
   }
 
   /** Invariants 2 and 5. */
-  #reported(host: InstanceHost, { from, part, set, remove }: StateFrame): void {
-    if (from === 0 && part === 0) this.leases.forgets(host);
-    for (const name of remove) {
-      if (name.startsWith("session/")) this.leases.forgets(host, name.slice("session/".length));
-    }
-    for (const [name, value] of set) {
+  #reported(host: InstanceHost, frame: StateFrame): void {
+    this.epochs.reported(host, frame);
+    for (const [name, value] of frame.set) {
       if (!name.startsWith("session/")) continue;
       const outcome = value as SessionOutcome;
       const session = name.slice("session/".length);
-      if (outcome.outcome === "granted") this.leases.granted(host, session, outcome);
+      if (outcome.outcome !== "granted") continue;
+      this.leases.granted(host, session, outcome);
+      this.tables.granted(host, session, outcome);
     }
   }
 

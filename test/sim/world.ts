@@ -25,6 +25,8 @@ export class World {
   readonly devices: readonly DeviceHost[];
   readonly network: Network;
   readonly wishes: readonly Wish[];
+  /** From then on nothing goes wrong any more. */
+  isHealed = false;
   /** Of everything that was said, and when. */
   digest = 0x811c9dc5;
   /** What happened last, when somebody wants to read it. */
@@ -140,6 +142,7 @@ export class World {
       this.watchers.service.look();
       this.watchers.links.look();
       this.watchers.leases.look();
+      this.watchers.epochs.look();
       this.#operateEvery(ms);
     });
   }
