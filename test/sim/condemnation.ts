@@ -32,8 +32,12 @@ export class Condemnation {
   /** By name: when it was called dead, in the last hold-down. */
   readonly #deadAtMs = new Map<string, readonly number[]>();
 
-  constructor(world: World) {
+  /** Nobody is judged while the group gathers. */
+  readonly #isGathering: () => boolean;
+
+  constructor(world: World, isGathering: () => boolean) {
     this.#world = world;
+    this.#isGathering = isGathering;
   }
 
   clear(): void {
@@ -92,7 +96,7 @@ export class Condemnation {
   }
 
   #judge(instance: string): void {
-    if (this.#untilMs.has(instance)) return;
+    if (this.#untilMs.has(instance) || this.#isGathering()) return;
     const counting = [...this.#witnesses.values()].filter(({ word }) => this.#counts(word));
     const here = counting.filter(({ word }) => word.instance === instance);
     const turned = here.filter(({ hasTurned }) => hasTurned);

@@ -18,7 +18,9 @@ export class LinkWatch {
 
   look(): void {
     const { controller, agenda, instances, devices } = this.#world;
-    if (controller.starts !== this.#starts) this.#sinceMs = agenda.nowMs;
+    // Whoever waits for the store to be let in is not cut for silence: there are so many of them at most.
+    const isStuck = controller.fault !== undefined;
+    if (controller.starts !== this.#starts || isStuck) this.#sinceMs = agenda.nowMs;
     this.#starts = controller.starts;
     if (controller.process === undefined) return;
     const { heartbeatMs, silentHeartbeats } = coreDefaults;

@@ -51,7 +51,7 @@ export class Mirror {
 
   constructor(world: World) {
     this.#world = world;
-    this.#condemnation = new Condemnation(world);
+    this.#condemnation = new Condemnation(world, () => this.#gatheringForMs !== undefined);
   }
 
   /** The controller begins anew. */
@@ -170,6 +170,12 @@ export class Mirror {
     if (isOfStatus) this.#haveReturned();
   }
 
+  /** How long the controller has waited for its group, while it has to. */
+  get #gatheringForMs(): number | undefined {
+    const startedForMs = this.#world.agenda.nowMs - this.#startedAtMs;
+    return this.#haveReturned() || startedForMs >= gatheringMs ? undefined : startedForMs;
+  }
+
   #haveReturned(): boolean {
     this.#areBack ||= this.#world.controller.tables.all("instance").every(({ id }) => {
       const told = this.#told.get(id);
@@ -210,11 +216,11 @@ export class Mirror {
   ): void {
     if (place.is !== "placed") return;
     const { tables } = this.#world.controller;
-    const startedForMs = this.#world.agenda.nowMs - this.#startedAtMs;
+    const gatheringForMs = this.#gatheringForMs;
     check(
-      this.#haveReturned() || startedForMs >= gatheringMs,
+      gatheringForMs === undefined,
       9,
-      () => `${id} is placed ${startedForMs} ms after the start, before all instances are back`,
+      () => `${id} is placed ${gatheringForMs} ms after the start, before all instances are back`,
     );
     const isHome = this.#resting.has(`${place.instance} ${device}/${place.pool}`);
     if (before === undefined && isHome) return;
