@@ -68,6 +68,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #applying: Applying | undefined;
   /** Nobody has said that things are not as the last apply left them. */
   #isKnown = false;
+  #isUnlooked = false;
   /** Who carries the traffic by the last apply that worked. */
   #carrier: Attached | undefined;
   /** The plan is another than that of the apply that runs or ran last. */
@@ -201,19 +202,19 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#retryAtMs = undefined;
     if (!this.#changed) this.#begun(now);
     const { names } = result.value;
-    this.#againAtMs = carrier && this.#againAt(names !== undefined, looks, now);
-    const before = this.#carrier;
+    const isSame = (this.#carrier && pathOf(this.#carrier)) === (carrier && pathOf(carrier));
     this.#carrier = carrier;
-    const isSame = (before && pathOf(before)) === (carrier && pathOf(carrier));
+    this.#isUnlooked = !looks && (this.#isUnlooked || !isSame);
+    this.#againAtMs = carrier && this.#againAt(names !== undefined, looks, now);
     return [...(isSame ? [] : [{ do: "carries", path: carrier } as const]), ...this.#tell(names)];
   }
 
-  /** What was done without a look is looked at when the traffic is back; a trial that goes on looks by itself. */
+  /** A way that was taken without a look is looked at when the traffic is back; a trial that goes on looks by itself. */
   #againAt(isNameless: boolean, looks: boolean, now: Instant): number {
     const { everyMs, namesEveryMs, unlookedMs } = applyAgain;
     const atMs = now.monotonicMs + (isNameless ? namesEveryMs : everyMs);
     if (looks) return atMs;
-    const soonMs = this.#state.kind === "up" ? now.monotonicMs + unlookedMs : atMs;
+    const soonMs = this.#isUnlooked && this.#state.kind === "up" ? now.monotonicMs + unlookedMs : atMs;
     return Math.min(atMs, this.#againAtMs ?? atMs, soonMs);
   }
 
