@@ -66,7 +66,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #outside: readonly string[] = [];
   #effects = 0;
   #applying: Applying | undefined;
-  /** Nobody has said that things are not as the last apply left them. */
+  /** Nobody has said since the last apply began that things are not as it leaves them. */
   #isKnown = false;
   #isUnlooked = false;
   /** Who carries the traffic by the last apply that worked. */
@@ -273,7 +273,6 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     const effectId = ++this.#effects;
     const looks = !this.#isKnown;
     this.#applying = { effectId, carrier: carrierOf(this.#state), looks };
-    // Until a "changed" that comes while it runs.
     this.#isKnown = true;
     return { do: "apply", effectId, plan: this.#plan(), afresh: this.#afresh, looks };
   }
