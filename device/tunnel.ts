@@ -124,7 +124,7 @@ export function startTunnel(options: TunnelOptions): RunningTunnel {
           { instance: path.instance, epoch: path.epoch, verdict: effect.verdict },
           "the path was probed",
         );
-        tunnel.post({ kind: "verdict", path: effect.path, verdict: effect.verdict });
+        tunnel.post({ kind: "verdict", path: effect.path, verdict: effect.verdict, rttMs: effect.rttMs });
         onVerdict(path, effect.verdict);
         return;
     }

@@ -19,7 +19,13 @@ export type ProbeEffect =
   | { readonly do: "count"; readonly effectId: number }
   /** Ask the instance's end; answer with `echoed`. */
   | { readonly do: "ask"; readonly effectId: number; readonly question: Question }
-  | { readonly do: "tell"; readonly path: string; readonly verdict: Verdict };
+  /** `rttMs`: of the last answer there was. */
+  | {
+      readonly do: "tell";
+      readonly path: string;
+      readonly verdict: Verdict;
+      readonly rttMs: number | undefined;
+    };
 
 /** More than three questions in a row no path that works leaves unanswered: with every third packet lost, one in a million. */
 const doubtsMax = 2;
@@ -212,7 +218,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
     const silentMs = now.monotonicMs - (state.sentAtMs ?? now.monotonicMs);
     if (state.verdict === "dead" || silentMs < unaskedDeadAfterMs) return [];
     this.#state = { ...state, verdict: "dead" };
-    return [{ do: "tell", path: state.path, verdict: "dead" }];
+    return [told(state, "dead")];
   }
 
   /** `lost` echoes, or a question that went unanswered, and yet it works. */
@@ -231,7 +237,7 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
       confirming: undefined,
       verdict: "alive",
     };
-    return state.verdict === "alive" ? [] : [{ do: "tell", path: state.path, verdict: "alive" }];
+    return state.verdict === "alive" ? [] : [told(state, "alive")];
   }
 
   /** Asked in vain, and the counter says the same; so many bytes were sent since it was asked. */
@@ -246,10 +252,14 @@ export class Probe implements Core<ProbeInput, ProbeEffect> {
       return [];
     }
     this.#state = { ...state, confirming: undefined, verdict: "dead" };
-    return state.verdict === "dead" ? [] : [{ do: "tell", path: state.path, verdict: "dead" }];
+    return state.verdict === "dead" ? [] : [told(state, "dead")];
   }
 
   #doubts({ doubts }: Watching, now: Instant): number {
     return now.monotonicMs - doubts.lastAtMs >= this.#settings.calmAfterMs ? 0 : doubts.count;
   }
+}
+
+function told({ path, answered }: Watching, verdict: Verdict): ProbeEffect {
+  return { do: "tell", path, verdict, rttMs: answered?.rttMs };
 }

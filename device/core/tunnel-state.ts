@@ -21,9 +21,9 @@ const firstTrial: Trial = { attempt: 0, againAtMs: undefined };
 
 /**
  * A handshake takes a round trip. WireGuard repeats one after 5 s only, and the instance may know the device a moment
- * later: the first ones are begun in quick succession.
+ * later: the first ones are begun in quick succession, the very first as soon as a near instance must have answered.
  */
-const attempts = { minMs: 250, quick: 8, maxMs: 4_000 } as const;
+const attempts = { nearMs: 60, rtts: 3, minMs: 250, quick: 8, maxMs: 4_000 } as const;
 
 /** One attachment's path, for telling it from the next one's. */
 export function pathOf({ session, epoch }: Attached): string {
@@ -80,11 +80,15 @@ export function carrierOf(state: TunnelState): Attached | undefined {
   }
 }
 
-/** The trial from the moment on in which its handshake has begun. */
-export function begun(trial: Trial, now: Instant): Trial {
+/** The trial from the moment on in which its handshake has begun. `rttMs`: to another instance, as far as it is known. */
+export function begun(trial: Trial, rttMs: number | undefined, now: Instant): Trial {
   if (trial.againAtMs !== undefined) return trial;
-  const slower = Math.min(Math.max(0, trial.attempt - attempts.quick), 16);
-  const waitMs = Math.min(attempts.maxMs, attempts.minMs * 2 ** slower);
+  const { nearMs, rtts, minMs, quick, maxMs } = attempts;
+  const slower = Math.min(Math.max(0, trial.attempt - quick), 16);
+  const usualMs = Math.min(maxMs, minMs * 2 ** slower);
+  const soonMs = rttMs === undefined ? minMs : nearMs + rtts * rttMs;
+  // Each one begun makes the one before void: who is further away than it seemed has time for the next.
+  const waitMs = Math.min(usualMs, soonMs * 2 ** Math.min(trial.attempt, 8));
   return { ...trial, againAtMs: now.monotonicMs + waitMs };
 }
 

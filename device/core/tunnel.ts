@@ -14,7 +14,12 @@ export type TunnelInput =
   | { readonly kind: "applied"; readonly effectId: number; readonly result: Result<Applied> }
   | { readonly kind: "handshakeRead"; readonly effectId: number; readonly isDone: boolean }
   /** The probe's word on the path that carries the traffic. */
-  | { readonly kind: "verdict"; readonly path: string; readonly verdict: Verdict }
+  | {
+      readonly kind: "verdict";
+      readonly path: string;
+      readonly verdict: Verdict;
+      readonly rttMs?: number | undefined;
+    }
   /** Somebody else changed the interface, or its process was lost: it is brought to the plan again. */
   | { readonly kind: "changed" }
   | { readonly kind: "tick" };
@@ -61,8 +66,9 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #outside: readonly string[] = [];
   #effects = 0;
   #applying: Applying | undefined;
-  /** Nobody has said that things are not as the last apply left them. */
+  /** Nobody has said since the last apply began that things are not as it leaves them. */
   #isKnown = false;
+  #isUnlooked = false;
   /** Who carries the traffic by the last apply that worked. */
   #carrier: Attached | undefined;
   /** The plan is another than that of the apply that runs or ran last. */
@@ -71,6 +77,8 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
   #isTold = false;
   /** The path the probe has found dead, until it hears from it or from another. */
   #dead: string | undefined;
+  /** How far instances are, which are all in one region. */
+  #rttMs: number | undefined;
   #failures = 0;
   #retryAtMs: number | undefined;
   /** When the plan is applied again though nothing is known to have changed. */
@@ -121,6 +129,7 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
         this.#looked(input.isDone, now);
         return [];
       case "verdict":
+        this.#rttMs = input.rttMs ?? this.#rttMs;
         this.#judged(input.path, input.verdict);
         return [];
       case "changed":
@@ -193,26 +202,27 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     this.#retryAtMs = undefined;
     if (!this.#changed) this.#begun(now);
     const { names } = result.value;
-    this.#againAtMs = carrier && this.#againAt(names !== undefined, looks, now);
-    const before = this.#carrier;
+    const isSame = (this.#carrier && pathOf(this.#carrier)) === (carrier && pathOf(carrier));
     this.#carrier = carrier;
-    const isSame = (before && pathOf(before)) === (carrier && pathOf(carrier));
+    this.#isUnlooked = !looks && (this.#isUnlooked || !isSame);
+    this.#againAtMs = carrier && this.#againAt(names !== undefined, looks, now);
     return [...(isSame ? [] : [{ do: "carries", path: carrier } as const]), ...this.#tell(names)];
   }
 
-  /** What was done without a look is looked at when the traffic is back; a trial that goes on looks by itself. */
+  /** A way that was taken without a look is looked at when the traffic is back; a trial that goes on looks by itself. */
   #againAt(isNameless: boolean, looks: boolean, now: Instant): number {
     const { everyMs, namesEveryMs, unlookedMs } = applyAgain;
     const atMs = now.monotonicMs + (isNameless ? namesEveryMs : everyMs);
     if (looks) return atMs;
-    const soonMs = this.#state.kind === "up" ? now.monotonicMs + unlookedMs : atMs;
+    const soonMs = this.#isUnlooked && this.#state.kind === "up" ? now.monotonicMs + unlookedMs : atMs;
     return Math.min(atMs, this.#againAtMs ?? atMs, soonMs);
   }
 
   /** A trial's time runs from here, not from the wish: bringing a slow host to the plan may take longer than a trial. */
   #begun(now: Instant): void {
     this.#afresh = undefined;
-    if ("trial" in this.#state) this.#state = { ...this.#state, trial: begun(this.#state.trial, now) };
+    if ("trial" in this.#state)
+      this.#state = { ...this.#state, trial: begun(this.#state.trial, this.#rttMs, now) };
   }
 
   /** What stays wrong is said once; numbers in it may change with every try. */
@@ -263,7 +273,6 @@ export class DeviceTunnel implements Core<TunnelInput, TunnelEffect> {
     const effectId = ++this.#effects;
     const looks = !this.#isKnown;
     this.#applying = { effectId, carrier: carrierOf(this.#state), looks };
-    // Until a "changed" that comes while it runs.
     this.#isKnown = true;
     return { do: "apply", effectId, plan: this.#plan(), afresh: this.#afresh, looks };
   }

@@ -122,6 +122,22 @@ export const faults: readonly Fault[] = [
   unplugged("lost-from", "what an instance sends is lost, what is sent to it is not", "from"),
   unplugged("lost-to", "what is sent to an instance is lost, what it sends is not", "to"),
   {
+    name: "lossy",
+    about: "a twentieth of what users and an instance send each other is lost, each way",
+    hits: "instance",
+    expects: { moves: "nobody", withinMs: 1_000 },
+    async strike(stage, { host }) {
+      const lose = (hook: string, which: string) =>
+        `chain ${hook} { type filter hook ${hook} priority -300; ${which} 51820 numgen random mod 20 0 drop; };`;
+      const chains = [lose("input", "udp dport"), lose("output", "udp sport")].join(" ");
+      await nft(host.namespace, `table inet lossy { ${chains} }`);
+      await stage.pause(2 * watchMs);
+    },
+    async mend(_stage, { host }) {
+      await nft(host.namespace, "delete table inet lossy");
+    },
+  },
+  {
     name: "tunnel-stopped",
     about: "wireguard-go hangs under a living agent",
     hits: "instance",

@@ -268,6 +268,21 @@ describe("the device's tunnel", () => {
     expect(looks.slice(8).every((one) => one)).toBe(true);
   });
 
+  test("a near instance that does not answer at once is asked again at once", () => {
+    const world = worlds.up();
+    const rttMs = 20;
+    world.post({ kind: "verdict", path: `${attachedTo(1).session}/1`, verdict: "dead", rttMs });
+    const begunMs: number[] = [];
+    world.want(attachedTo(2));
+    for (let seen = world.applies.length; begunMs.length < 4; world.run(10)) {
+      if (world.applies.length > seen) begunMs.push(world.nowMs);
+      seen = world.applies.length;
+    }
+    const waits = begunMs.map((ms, i) => ms - (begunMs[i - 1] ?? ms)).slice(1);
+    // Three round trips and what a host takes, doubled, and then what everybody waits.
+    expect(waits).toEqual([240, 250, 250]);
+  });
+
   test("what failed, or changed while it was applied, is looked at", () => {
     const world = worlds.up();
     world.failing = true;

@@ -128,6 +128,14 @@ describe("a bad path is no dead one", () => {
     ["the same, a request a second", { lossRatio: 0.1, jitterMs: 90, trafficEveryMs: 1_000 }],
     ["the same, a request every 300 ms", { lossRatio: 0.1, jitterMs: 90, trafficEveryMs: 300 }],
     ["the same, a request every 20 ms", { lossRatio: 0.1, jitterMs: 90, trafficEveryMs: 20 }],
+    [
+      "5 % lost each way, up to 200 ms late, a request every 20 ms",
+      { lossRatio: 0.1, jitterMs: 200, trafficEveryMs: 20 },
+    ],
+    [
+      "5 % lost each way, up to 200 ms late, a request a second",
+      { lossRatio: 0.1, jitterMs: 200, trafficEveryMs: 1_000 },
+    ],
   ])("%s: not one alarm in ten hours", (_name, like) => {
     expect(falseAlarms(like, 10, hourMs)).toBe(0);
   });
