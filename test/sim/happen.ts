@@ -130,7 +130,8 @@ export function heal(world: World): void {
     // A code that was revoked meanwhile is of no use either.
     if (world.deviceRowOf(host) === undefined) host.code = undefined;
     // One that was removed stays out, also when the controller has forgotten that: its user needs a new code.
-    else if (host.device?.linkState.kind === "stopped") world.invite(host);
+    else if (host.device?.linkState.kind === "stopped" || host.saved.standing.is === "disowned")
+      world.invite(host);
     open(host.control);
     open(host.kernel.data);
     host.start();
