@@ -13,7 +13,7 @@ export interface Lease extends Pair, Due, Queued<Lease> {
   /** `device/pool` of its row, made once: it is asked for at every turn. */
   holder: string;
   row: LeaseRow;
-  /** The row that was last confirmed on disk. */
+  /** The row that was last confirmed on disk; undefined as soon as one is written that says another holder, or none. */
   disk: LeaseRow | undefined;
   /** While a grant is not on disk: what to go back to. `new`: there was no row. */
   before: LeaseRow | "new" | undefined;

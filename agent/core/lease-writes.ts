@@ -66,6 +66,8 @@ export class LeaseWrites {
     const forgotten: string[] = [];
     for (const [pair, lease] of this.#unwritten) {
       written.set(lease, lease.row);
+      // From here on the disk may have either, also when the write is said to have failed.
+      if (!hasSameHolder(lease.disk, lease.row)) lease.disk = undefined;
       if (lease.forgotten) forgotten.push(pair);
       else rows.push(lease.row);
     }
@@ -99,6 +101,10 @@ export class LeaseWrites {
     this.#failing = { why, retryAtMs: nowMs + waitMs };
     return new Set(this.#unwritten.values());
   }
+}
+
+function hasSameHolder(disk: LeaseRow | undefined, row: LeaseRow): boolean {
+  return disk?.state === row.state && disk.device === row.device;
 }
 
 function keyOf({ ipv4, ipv6 }: Lease): string {

@@ -28,6 +28,20 @@ test("a grant is told when it is on disk, and not before", () => {
   expect(w.leases.peers()).toMatchObject([{ session: "s1", group: "staff", ipv4: "10.0.0.16" }]);
 });
 
+test("no packet passes by an address whose end may be on disk, though its device is back", () => {
+  const w = world();
+  w.want(["s1", session("d1")]);
+  w.settle();
+  w.end("s1");
+  w.want(["s2", session("d1")]);
+  expect(w.leases.peers()).toEqual([]);
+  const reached = true;
+  w.storeFailed("store.failing", reached);
+  expect(w.leases.peers()).toEqual([]);
+  w.live(1_000);
+  expect(w.leases.peers()).toMatchObject([{ session: "s2", ipv4: "10.0.0.16" }]);
+});
+
 test("sessions of one input are one write; both addresses have the same offset", () => {
   const w = world();
   w.want(...Array.from({ length: 16 }, (_, i) => [`s${i}`, session(`d${i}`)] as const));

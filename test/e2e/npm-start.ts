@@ -10,6 +10,8 @@ export interface Started {
   readonly child: ChildProcess;
   readonly output: () => string;
   readonly ended: Promise<{ code: number | null; signal: string | null }>;
+  /** Nobody has its output open any more: all of it was read. */
+  readonly closed: Promise<void>;
 }
 
 /** `npm start` as a person runs it: scripts, processes, signals. Run folders go to a folder of its own. */
@@ -34,7 +36,9 @@ export class NpmStart implements Disposable {
     }
     const { promise: ended, resolve } = Promise.withResolvers<Awaited<Started["ended"]>>();
     child.once("exit", (code, signal) => resolve({ code, signal }));
-    return { child, output: () => text, ended };
+    const { promise: closed, resolve: close } = Promise.withResolvers<void>();
+    child.once("close", () => close());
+    return { child, output: () => text, ended, closed };
   }
 
   /** The lab in little, without npm, once it shows the list. */
@@ -45,14 +49,12 @@ export class NpmStart implements Disposable {
   }
 
   async shell(command: string) {
-    const { ended, output } = this.start("sh", "-c", command);
-    return { ...(await ended), output: output() };
+    return whole(this.start("sh", "-c", command));
   }
 
   /** `npm run -s lab -- …` */
   async play(...args: string[]) {
-    const { ended, output } = this.start(process.execPath, join(root, "lab", "control.ts"), ...args);
-    return { ...(await ended), output: output() };
+    return whole(this.start(process.execPath, join(root, "lab", "control.ts"), ...args));
   }
 
   /** npm keeps its own compile cache in the temporary folder too. */
@@ -96,4 +98,11 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** How it ended, and all that it said: what was said last may be read after its end. */
+async function whole({ ended, closed, output }: Started) {
+  const how = await ended;
+  await closed;
+  return { ...how, output: output() };
 }
