@@ -60,14 +60,21 @@ describe.skipIf(noNamespaces)(title, () => {
     ).toHaveLength(1);
   });
 
-  test("moves in the time of one change, however long a busy host takes to say how things are", async () => {
-    const { device, tunnel, verdicts, first, second, start } = await tunnelWorld();
+  /** A device on its first path, whose host is slow to say how things are. */
+  async function onFirstOfSlowHost() {
+    const world = await tunnelWorld();
+    const { device, tunnel, verdicts, first, second, start } = world;
     tunnel[Symbol.dispose]();
     await first.admit();
     await second.admit();
     const slow = start({ inside: slowToTell(device.namespace) });
     slow.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
+    return { ...world, slow };
+  }
+
+  test("moves in the time of one change, however long a busy host takes to say how things are", async () => {
+    const { device, slow, verdicts, first, second } = await onFirstOfSlowHost();
     const lost = await lostWhileMoving(device.namespace, async () => {
       slow.want(second.attachment);
       await until("alive", () => verdicts.includes("2 alive"));
@@ -77,13 +84,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("leaves a dead path in the time of one change, too, and of a host that was changed meanwhile", async () => {
-    const { device, tunnel, verdicts, first, second, start } = await tunnelWorld();
-    tunnel[Symbol.dispose]();
-    await first.admit();
-    await second.admit();
-    const slow = start({ inside: slowToTell(device.namespace) });
-    slow.want(first.attachment);
-    await until("alive", () => verdicts.includes("1 alive"));
+    const { device, slow, verdicts, first, second } = await onFirstOfSlowHost();
     const leave = async (from: typeof first, to: typeof first, dead: string) => {
       await runIn(from.host.namespace, "ip", "link", "set", "dev", from.host.name, "down");
       await until(dead, () => verdicts.at(-1) === dead, 10_000);
