@@ -74,7 +74,7 @@ describe.skipIf(noNamespaces)(title, () => {
   }
 
   test("moves in the time of one change, however long a busy host takes to say how things are", async () => {
-    const { device, slow, verdicts, first, second } = await onFirstOfSlowHost();
+    const { device, slow, verdicts, second } = await onFirstOfSlowHost();
     const lost = await lostWhileMoving(device.namespace, async () => {
       slow.want(second.attachment);
       await until("alive", () => verdicts.includes("2 alive"));
