@@ -39,6 +39,7 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
   /** What carries the tunnel's traffic, where there is a tunnel. */
   #carrier: Attached | undefined;
   #path: PathVerdict | undefined;
+  /** Held when a controller was behind: said again, it tells it, also while the traffic goes by what that one knows of. */
   #ahead: Hold | undefined;
   #refusal: SavedState["refusal"];
   #saves = 0;
@@ -255,7 +256,6 @@ export class Device implements Core<DeviceInput, DeviceEffect> {
     if (decision.take) return this.#take(decision.hold);
     if (decision.because !== "older epoch" || this.#hold.is !== "attached" || said.state !== "attached")
       return [];
-    // The controller is behind: what is held tells it, said again, and also while the traffic goes by what it knows of.
     this.#ahead = this.#hold;
     this.#sender.touch("held");
     return [tell({ is: "older", said, heldEpoch: this.#hold.to.epoch })];

@@ -252,6 +252,12 @@ test("the identity: none, made, copied, damaged, open to others", async () => {
     result: "warn",
     text: expect.stringContaining("still there"),
   });
+  here.imds.fault({ kind: "disabled" });
+  expect(await here.line("identity")).toMatchObject({
+    result: "ok",
+    text: expect.stringMatching(/ on i-\w+; that this is it needs the metadata service$/),
+  });
+  here.imds.clearFault();
   chmodSync(file.path, 0o644);
   expect(await here.line("identity")).toMatchObject({
     result: "warn",

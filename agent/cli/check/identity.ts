@@ -46,10 +46,12 @@ export function judgeIdentity({ path, file, saved }: IdentitySeen, ec2InstanceId
   if (ec2InstanceId !== undefined && saved.record.ec2InstanceId !== ec2InstanceId) {
     return lineOf("identity", new Failure("identity.cloned", { "made on": saved.record.ec2InstanceId }));
   }
-  const { enrolment } = saved.record;
-  return enrolment === undefined
-    ? ok("identity", "the keys are there, not enrolled yet")
-    : ok("identity", `enrolled as ${enrolment.name} in ${enrolment.connector}`);
+  const { enrolment, ec2InstanceId: madeOn } = saved.record;
+  if (enrolment === undefined) return ok("identity", "the keys are there, not enrolled yet");
+  const text = `enrolled as ${enrolment.name} in ${enrolment.connector}`;
+  if (ec2InstanceId !== undefined) return ok("identity", text);
+  // A boot ago it may have been copied: the agent waits for the metadata service, too (`decideIdentity`).
+  return ok("identity", `${text} on ${madeOn}; that this is it needs the metadata service`);
 }
 
 function unreadable(path: string, detail: string): Line {
