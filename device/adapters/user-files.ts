@@ -1,4 +1,4 @@
-import { rmSync, unwatchFile, watchFile } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { readFileIfThere, writeFileDurably } from "../../protocol/node/files.ts";
 import { Secret } from "../../protocol/secret.ts";
@@ -11,6 +11,7 @@ const lookEveryMs = 500;
 export class UserFiles implements Disposable {
   readonly #codePath: string | undefined;
   readonly #wantsPath: string;
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(folder: string, codePath: string | undefined) {
     this.#codePath = codePath;
@@ -36,15 +37,40 @@ export class UserFiles implements Disposable {
     writeFileDurably(this.#wantsPath, `${wants}\n`);
   }
 
-  /** Looks by name, not by file: both are replaced rather than written into. */
+  /**
+   * Tells of both at the first look, `lookEveryMs` from now, whatever was read before: what was written since then would
+   * else never be a change (as with `watchFile` of node:fs). Then of each when it changes. Looks by name,
+   * not by file: both are replaced rather than written into.
+   */
   watch(onCode: () => void, onWants: () => void): void {
-    const options = { interval: lookEveryMs };
-    if (this.#codePath !== undefined) watchFile(this.#codePath, options, onCode);
-    watchFile(this.#wantsPath, options, onWants);
+    const looks = [lookAt(this.#wantsPath, onWants)];
+    if (this.#codePath !== undefined) looks.push(lookAt(this.#codePath, onCode));
+    this.#looking = setInterval(() => {
+      for (const look of looks) look();
+    }, lookEveryMs);
   }
 
   [Symbol.dispose](): void {
-    if (this.#codePath !== undefined) unwatchFile(this.#codePath);
-    unwatchFile(this.#wantsPath);
+    clearInterval(this.#looking);
+  }
+}
+
+/** The stamp is taken before `onChange` reads: what changes in between is told at the next look. */
+function lookAt(path: string, onChange: () => void): () => void {
+  let told: string | undefined;
+  return () => {
+    const seen = stampOf(path);
+    if (seen === told) return;
+    told = seen;
+    onChange();
+  };
+}
+
+function stampOf(path: string): string {
+  try {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? "absent" : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
