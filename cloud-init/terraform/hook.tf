@@ -22,7 +22,7 @@ data "archive_file" "hook" {
 
 resource "aws_lambda_function" "hook" {
   function_name    = "${local.name}-hook"
-  description      = "Gives each instance of connector ${var.connector} an OTP and its pools, and removes it when it is gone"
+  description      = "Gives each instance of connector ${var.connector} an OTP and its pools, waits for its drain, and removes it when it is gone"
   role             = aws_iam_role.hook.arn
   runtime          = "nodejs22.x"
   handler          = "index.handler"
@@ -72,6 +72,7 @@ resource "aws_cloudwatch_event_rule" "hook" {
     source = ["aws.autoscaling"]
     detail-type = [
       "EC2 Instance-launch Lifecycle Action",
+      "EC2 Instance-terminate Lifecycle Action",
       "EC2 Instance Launch Unsuccessful",
       "EC2 Instance Terminate Successful",
     ]

@@ -124,7 +124,8 @@ resource "aws_autoscaling_group" "connector" {
   ]
 }
 
-# The instance sees its target lifecycle state, drains, and its users move while it serves on. Nobody ends the wait.
+# The instance sees its target lifecycle state, drains, and its users move while it serves on. The function ends the wait
+# when nobody is left.
 resource "aws_autoscaling_lifecycle_hook" "terminate" {
   name                   = "${local.name}-terminate"
   autoscaling_group_name = aws_autoscaling_group.connector.name

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import type { LabInstance } from "../../lab/instance.ts";
 import { Lab } from "../../lab/lab.ts";
-import { connectorName, planInstances } from "../../lab/plan.ts";
+import { connectorName, planDevices, planInstances } from "../../lab/plan.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { type Aws, startAws, tokenSecret } from "./hook-fixture.ts";
@@ -10,7 +11,7 @@ import { type Aws, startAws, tokenSecret } from "./hook-fixture.ts";
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const folder = temporaryFolder();
-const plans = planInstances(2);
+const plans = planInstances(3);
 let lab: Lab;
 let aws: Aws;
 
@@ -48,6 +49,7 @@ function event(kind: string, id: string, token = "t1") {
 }
 
 const launching = "EC2 Instance-launch Lifecycle Action";
+const terminating = "EC2 Instance-terminate Lifecycle Action";
 const terminated = "EC2 Instance Terminate Successful";
 
 test("a launch: OTP, enrolment, pools, Active, in service; its end: forgotten, and so again", async () => {
@@ -85,6 +87,49 @@ test("a launch: OTP, enrolment, pools, Active, in service; its end: forgotten, a
     ]);
   }
   expect(await lab.viewOf(instance)).toBeUndefined();
+});
+
+test("the group takes an instance away: in no hurry while somebody is on it, and at once when nobody is", async () => {
+  const [, plan1, plan2] = plans;
+  const [device] = planDevices(1);
+  if (device === undefined) throw new RangeError("no plan");
+  const [first, second] = await Promise.all([lab.launch(plan1), lab.launch(plan2)]);
+  await lab.configurePools(first);
+  await lab.addDevice(device);
+  await until("attached", async () => (await lab.viewOf(first))?.sessions === 1, 30_000);
+  const end = ({ ec2 }: LabInstance, token: string, remainingMs = 60_000) =>
+    aws.invoke(event(terminating, ec2.instanceId, token), remainingMs, settings());
+  const instance = first.ec2.instanceId;
+  const completed = aws.completed.length;
+
+  expect((await end(first, "t3", 32_000)).lines).toEqual([
+    { msg: "waits", instance, for: "its drain" },
+    { msg: "left alone", instance, waitedFor: "its drain" },
+  ]);
+  first.imds.asgState("Terminated");
+  await until("it drains", async () => (await lab.viewOf(first))?.draining?.left === 1, 30_000);
+  // Nobody else has a place for its user yet.
+  expect((await end(first, "t3", 32_000)).lines.at(-1)).toEqual({
+    msg: "left alone",
+    instance,
+    waitedFor: "who is left on it",
+  });
+  expect(aws.completed).toHaveLength(completed);
+  await lab.configurePools(second);
+  const ran = await end(first, "t3");
+  expect(ran.code, ran.err).toBe(0);
+  expect(ran.lines.at(-1)).toEqual({ msg: "nobody is left", instance });
+  expect(aws.completed.slice(completed)).toMatchObject([
+    { LifecycleActionToken: "t3", LifecycleActionResult: "CONTINUE" },
+  ]);
+  expect((await lab.viewOf(second))?.sessions).toBe(1);
+
+  // One that is dead sees nothing, and has nobody.
+  const [{ id } = { id: "" }] = await lab.listDevices();
+  await lab.controller.admin.call("device.remove", { params: { device: id } });
+  await second.process.halt();
+  const dead = await end(second, "t4");
+  expect(dead.lines.at(-1)).toEqual({ msg: "nobody is left", instance: second.ec2.instanceId });
 });
 
 test("an instance that does not come: given up in time, its OTP and the parameter with it", async () => {

@@ -1,6 +1,7 @@
 // Hears from EventBridge of each launch and each end of an instance in the Auto Scaling group. At a launch it makes the
-// OTP, waits until the instance has enrolled with it, gives it its pools and lets the group take it into service. At its
-// end it has the controller forget the instance: a connector has 64, and those that are gone would count.
+// OTP, waits until the instance has enrolled with it, gives it its pools and lets the group take it into service. When the
+// group takes it away, it waits until nobody is left on it. At its end it has the controller forget the instance: a
+// connector has 64, and those that are gone would count.
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AutoScalingClient, CompleteLifecycleActionCommand } from "@aws-sdk/client-auto-scaling";
@@ -23,6 +24,8 @@ export async function handler(event, context) {
   switch (event["detail-type"]) {
     case "EC2 Instance-launch Lifecycle Action":
       return await launched(id, detail, context);
+    case "EC2 Instance-terminate Lifecycle Action":
+      return await leaving(id, detail, context);
     case "EC2 Instance Launch Unsuccessful":
     case "EC2 Instance Terminate Successful":
       return await gone(id);
@@ -31,28 +34,55 @@ export async function handler(event, context) {
   }
 }
 
-/** Whatever goes wrong is tried again until the function's time is up; then the group replaces the instance. */
+/** Until the function's time is up; then the group replaces the instance. */
 async function launched(id, detail, context) {
   const launch = { id, otp: undefined, isHandedOut: false, isIn: false };
+  const waitsFor = await waitUntil(id, context, (controller) => step(controller, launch));
+  if (waitsFor === undefined) {
+    await complete(detail, "CONTINUE");
+    return say("in service", { instance: id });
+  }
+  say("given up", { instance: id, waitedFor: waitsFor });
+  await tidy(launch);
+  await complete(detail, "ABANDON");
+}
+
+/** The instance has seen that it is to go, and drains. Who is left when the hook's own time is up leaves with it. */
+async function leaving(id, detail, context) {
+  const waitsFor = await waitUntil(id, context, async (controller) =>
+    whoIsOn(await controller.find(process.env.CONNECTOR, id)),
+  );
+  if (waitsFor !== undefined) return say("left alone", { instance: id, waitedFor: waitsFor });
+  await complete(detail, "CONTINUE");
+  say("nobody is left", { instance: id });
+}
+
+function whoIsOn(instance) {
+  if (instance === undefined) return undefined;
+  const { draining, judgement, sessions } = instance;
+  if (draining !== null) return draining.left === 0 ? undefined : "who is left on it";
+  return judgement.is === "gone" && sessions === 0 ? undefined : "its drain";
+}
+
+/**
+ * Looks again and again until `look` answers that it waits for nothing (undefined), or the function's time is up; answers
+ * what it waits for then. Whatever goes wrong is tried again.
+ */
+async function waitUntil(id, context, look) {
   let said;
   while (context.getRemainingTimeInMillis() > reserveMs) {
     let waitsFor;
     try {
-      waitsFor = await step(await connect(), launch);
+      waitsFor = await look(await connect());
     } catch (error) {
       waitsFor = error.message;
     }
-    if (waitsFor === undefined) {
-      await complete(detail, "CONTINUE");
-      return say("in service", { instance: id });
-    }
+    if (waitsFor === undefined) return undefined;
     if (waitsFor !== said) say("waits", { instance: id, for: waitsFor });
     said = waitsFor;
     await sleep(againAfterMs);
   }
-  say("given up", { instance: id, waitedFor: said });
-  await tidy(launch);
-  await complete(detail, "ABANDON");
+  return said ?? "time";
 }
 
 /** One look, and the next thing that is to be done. Answers what it waits for; undefined: nothing any more. */
