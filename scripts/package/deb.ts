@@ -1,14 +1,16 @@
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { gzipped, text } from "./payload.ts";
 import type { Architecture, Product } from "./products.ts";
 import { mailDate, maintainer, type Release, root, wrapped } from "./release.ts";
 import { layTree, type OnePackage, type PackageFile, setTimes } from "./tree.ts";
 
 /** Writes a .deb of Debian 13 and Ubuntu 24.04; dpkg-deb does it. Returns its path. */
-export function makeDeb({ product, architecture, release, files, level, work, out }: OnePackage): string {
+export async function makeDeb(options: OnePackage): Promise<string> {
+  const { product, architecture, release, files, level, work, out } = options;
   const { name } = product;
   const doc = `/usr/share/doc/${name}`;
   const about = [
@@ -27,9 +29,8 @@ export function makeDeb({ product, architecture, release, files, level, work, ou
     "--threads-max=1",
     ...(level === 0 ? ["-Znone"] : ["-Zxz", `-z${level}`]),
   ];
-  execFileSync("dpkg-deb", [...how, "--build", work, path], {
+  await promisify(execFile)("dpkg-deb", [...how, "--build", work, path], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(release.epoch), LC_ALL: "C" },
-    stdio: ["ignore", "ignore", "inherit"],
   });
   return path;
 }

@@ -32,15 +32,13 @@ const choice: Choice = {
   architectures: chosen(architectures, values.arch, (name) => name),
   formats: chosen(formats, values.format, (name) => name),
 };
-const made = await makePackages({
+await makePackages({
   ...choice,
   out: values.out,
   release: releaseOf(whole(values.revision)),
   level: whole(values.level),
+  onMade: (path) => console.log(`${(statSync(path).size / 1e6).toFixed(1).padStart(6)} MB  ${path}`),
 });
-for (const path of made) {
-  console.log(`${(statSync(path).size / 1e6).toFixed(1).padStart(6)} MB  ${path}`);
-}
 
 function chosen<T>(all: readonly T[], names: readonly string[], nameOf: (one: T) => string): readonly T[] {
   const unknown = names.find((name) => !all.some((one) => nameOf(one) === name));

@@ -1,13 +1,14 @@
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { licence, maintainer, type Release, root } from "./release.ts";
 import { layTree, type OnePackage, type PackageFile } from "./tree.ts";
 
 const names = { amd64: "x86_64", arm64: "aarch64" } as const;
 
 /** Writes a .rpm of Amazon Linux 2023; rpmbuild does it. Returns its path. */
-export function makeRpm(options: OnePackage): string {
+export async function makeRpm(options: OnePackage): Promise<string> {
   const { product, architecture, release, files, level, work, out } = options;
   const [tree, top] = [join(work, "tree"), join(work, "top")];
   layTree(tree, files, release.epoch);
@@ -31,9 +32,9 @@ export function makeRpm(options: OnePackage): string {
     _dbpath: join(work, "db"),
   };
   const args = Object.entries(defines).flatMap(([name, value]) => ["--define", `${name} ${value}`]);
-  execFileSync("rpmbuild", ["-bb", "--quiet", "--nodeps", "--target", names[architecture], ...args, spec], {
+  const how = ["-bb", "--quiet", "--nodeps", "--target", names[architecture]];
+  await promisify(execFile)("rpmbuild", [...how, ...args, spec], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(release.epoch), LC_ALL: "C", TZ: "UTC" },
-    stdio: ["ignore", "ignore", "pipe"],
   });
   const file = `${product.name}-${release.version}-${release.revision}.${names[architecture]}.rpm`;
   renameSync(join(top, file), join(out, file));
