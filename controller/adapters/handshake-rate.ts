@@ -1,49 +1,45 @@
 import { parseAddress } from "../../protocol/address.ts";
+import { type Rate, TokenBucket } from "./token-bucket.ts";
 
-interface Bucket {
-  tokens: number;
-  atMs: number;
+interface Network {
+  readonly bucket: TokenBucket;
   isRefusing: boolean;
 }
 
 /**
- * How many links one address may open: a bucket that fills steadily and holds a burst. A NAT with a few hundred
- * devices behind it passes; a loop that dials without pause does not.
+ * How many links one address may open. A NAT with a few hundred devices behind it passes; a loop that dials without
+ * pause does not.
  */
 export class HandshakeRate {
-  readonly #perSecond: number;
-  readonly #burst: number;
+  readonly #rate: Rate;
   /** By network. BOUNDED: `networksMax` */
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #networks = new Map<string, Network>();
 
-  constructor(options: { perSecond: number; burst: number }) {
-    this.#perSecond = options.perSecond;
-    this.#burst = options.burst;
+  constructor(rate: Rate) {
+    this.#rate = rate;
   }
 
   /** Undefined when this one may go on; else how long to wait, and whether it is the first in a row of refusals. */
   refusal(address: string, nowMs: number): { waitSeconds: number; isFirst: boolean } | undefined {
-    const network = networkOf(address);
-    const bucket = this.#buckets.get(network) ?? { tokens: this.#burst, atMs: nowMs, isRefusing: false };
-    this.#buckets.delete(network);
-    bucket.tokens = Math.min(this.#burst, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * this.#perSecond);
-    bucket.atMs = nowMs;
+    const name = networkOf(address);
+    const network = this.#networks.get(name) ?? {
+      bucket: new TokenBucket(this.#rate, nowMs),
+      isRefusing: false,
+    };
+    this.#networks.delete(name);
     this.#makeRoom();
-    this.#buckets.set(network, bucket);
-    const isFirst = !bucket.isRefusing;
-    bucket.isRefusing = bucket.tokens < 1;
-    if (bucket.isRefusing) {
-      return { waitSeconds: Math.max(1, Math.ceil((1 - bucket.tokens) / this.#perSecond)), isFirst };
-    }
-    bucket.tokens -= 1;
-    return undefined;
+    this.#networks.set(name, network);
+    const waitMs = network.bucket.take(nowMs);
+    const isFirst = !network.isRefusing;
+    network.isRefusing = waitMs > 0;
+    return waitMs === 0 ? undefined : { waitSeconds: Math.max(1, Math.ceil(waitMs / 1000)), isFirst };
   }
 
   /** The network that was silent longest is forgotten: it is the first in the map. */
   #makeRoom(): void {
-    if (this.#buckets.size < networksMax) return;
-    const [oldest] = this.#buckets.keys();
-    if (oldest !== undefined) this.#buckets.delete(oldest);
+    if (this.#networks.size < networksMax) return;
+    const [oldest] = this.#networks.keys();
+    if (oldest !== undefined) this.#networks.delete(oldest);
   }
 }
 

@@ -9,12 +9,15 @@ import type { Logger } from "../../protocol/node/log.ts";
 import type { Clock } from "../../protocol/time.ts";
 import type { ControllerInput, LinkId } from "../core/effects.ts";
 import { HandshakeRate, plainAddress } from "./handshake-rate.ts";
+import { type Rate, TokenBucket } from "./token-bucket.ts";
 
 interface Allowance {
   /** Bytes of a frame that the peer may send. */
   readonly frameBytesMax: number;
   /** Bytes it may leave unread. */
   readonly sendQueueBytesMax: number;
+  /** Frames that are read of it; undefined: all. */
+  readonly frames?: Rate;
 }
 
 const ofStranger: Allowance = {
@@ -24,12 +27,13 @@ const ofStranger: Allowance = {
 
 const allowances: Readonly<Record<Role, Allowance>> = {
   agent: { frameBytesMax: limits.frameBytesMax, sendQueueBytesMax: limits.sendQueueBytesMax },
-  device: ofStranger,
+  device: { ...ofStranger, frames: { perSecond: 20, burst: 200 } },
 };
 
 interface Connection {
   readonly socket: WebSocket;
   allowance: Allowance;
+  frames?: TokenBucket;
   /** Ends the count of a stranger's bytes. */
   trust: () => void;
 }
@@ -78,7 +82,10 @@ export class LinkServer implements Disposable {
   trust(link: LinkId, role: Role): void {
     const connection = this.#connections.get(link);
     if (connection === undefined) return;
-    connection.allowance = allowances[role];
+    const allowance = allowances[role];
+    connection.allowance = allowance;
+    if (allowance.frames !== undefined)
+      connection.frames = new TokenBucket(allowance.frames, this.#options.clock().monotonicMs);
     connection.trust();
   }
 
@@ -135,7 +142,7 @@ export class LinkServer implements Disposable {
       setTimeout(() => socket.terminate(), 100).unref();
     };
     stream.on("data", countBytes);
-    const connection = {
+    const connection: Connection = {
       socket,
       allowance: ofStranger,
       trust: () => stream.off("data", countBytes),
@@ -154,16 +161,27 @@ export class LinkServer implements Disposable {
     post({ kind: "connected", link, address });
   }
 
-  #received(link: LinkId, { allowance }: Connection, data: RawData, isBinary: boolean): void {
+  #received(link: LinkId, connection: Connection, data: RawData, isBinary: boolean): void {
     const { post } = this.#options;
+    this.#pace(link, connection);
     if (isBinary) {
       post({ kind: "unreadable", link, why: "protocol.not-json" });
       return;
     }
-    const message = decodeClient(data.toString(), allowance.frameBytesMax);
+    const message = decodeClient(data.toString(), connection.allowance.frameBytesMax);
     if (!message.ok) post({ kind: "unreadable", link, why: message.failure.code });
     else if (message.value.type === "unknown") post({ kind: "unknown", link });
     else post({ kind: "received", link, message: message.value });
+  }
+
+  /** Who says too much at once is not read for a while, and loses nothing by it: TCP has it wait. */
+  #pace(link: LinkId, { socket, frames }: Connection): void {
+    const { clock, log } = this.#options;
+    const waitMs = frames?.owe(clock().monotonicMs) ?? 0;
+    if (waitMs === 0 || socket.isPaused) return;
+    log.debug({ link, waitMs: Math.round(waitMs) }, "peer says too much at once");
+    socket.pause();
+    setTimeout(() => socket.resume(), waitMs).unref();
   }
 }
 

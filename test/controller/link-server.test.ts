@@ -80,3 +80,27 @@ test("an agent that reads gets any amount", async () => {
   }
   expect(inputs.some(({ kind }) => kind === "disconnected")).toBe(false);
 });
+
+test.each([
+  ["device", 200, 1_000],
+  ["agent", 3_000, 3_000],
+] as const)(
+  "of a %s that floods, %i frames are read, and what one packet holds",
+  async (role, least, most) => {
+    await using world = await listening();
+    const { links, link, raw, inputs } = world;
+    links.trust(link, role);
+    const padding = "x".repeat(1_000);
+    for (let id = 1; id <= 3_000; id++) raw.send(`{"type":"ping","id":${id},"padding":"${padding}"}`);
+    const heard = () => inputs.filter(({ kind }) => kind === "received");
+    await until("what is read", () => heard().length >= least);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(heard().length).toBeGreaterThanOrEqual(least);
+    expect(heard().length).toBeLessThanOrEqual(most);
+    // In order, and the link goes on.
+    expect(heard().map((input) => input.kind === "received" && input.message)).toMatchObject(
+      heard().map((_, i) => ({ type: "ping", id: i + 1 })),
+    );
+    expect(inputs.some(({ kind }) => kind === "disconnected")).toBe(false);
+  },
+);
