@@ -642,6 +642,14 @@ export const catalogue = {
     shownAfterMs: 15_000,
     causedBy: ["datapath.failing"],
   },
+  "datapath.unheard": {
+    retry: "backoff",
+    severity: "info",
+    summary: "Sessions are here, and none of their devices has ever been heard",
+    hint: "Normal while they are away. Otherwise see that the security group and the network ACL let the UDP port in (51820, or `wireguardPort`), and that devices can dial `publicAddress`.",
+    shownAfterMs: 30_000,
+    causedBy: ["datapath.failing", "datapath.unreadable"],
+  },
   "tunnel.not-permitted": {
     retry: "onChange",
     severity: "error",

@@ -29,7 +29,8 @@ function judgeConnections({ settings }: SettingsSeen): Line {
       setBeyondTo(keys.connectionsMax, 2 * max),
     );
   }
-  if (count >= max * 0.8) return warn(name, `${text}: nearly full`, setBeyondTo(keys.connectionsMax, 2 * max));
+  if (count >= max * 0.8)
+    return warn(name, `${text}: nearly full`, setBeyondTo(keys.connectionsMax, 2 * max));
   if (max < connectionsMin) {
     return warn(
       name,
