@@ -24,24 +24,29 @@ export async function serve(options: ServeOptions): Promise<number> {
   const manager = serviceManager(process.env, (error) => {
     log.warn({ error: String(error).slice(0, 200) }, "systemd cannot be told how the controller is");
   });
+  // What SIGHUP does now. Heard from the start: without a handler, it ends the process.
+  let reread = () => {};
+  const onHangUp = () => reread();
+  process.on("SIGHUP", onHangUp);
   try {
     await using controller = await startController({ ...options, log });
     using _beat = manager && keepTelling(manager, () => beat(controller));
     let served = options.tls?.cert;
-    const reread = () => {
+    reread = () => {
       const tls = options.rereadTls();
       if (tls === undefined || tls.cert === served) return;
       controller.replaceCertificate(tls);
       served = tls.cert;
     };
+    // Renewed while it started.
+    reread();
     const timer = setInterval(reread, rereadEveryMs);
-    process.on("SIGHUP", reread);
     const signal = await new Promise<string>((resolve) => {
       process.once("SIGTERM", resolve);
       process.once("SIGINT", resolve);
     });
     clearInterval(timer);
-    process.off("SIGHUP", reread);
+    reread = () => {};
     log.info({ signal }, "controller stops");
     await manager?.tell({ say: "stopping", status: "Tells agents and devices that it restarts" });
     return 0;
@@ -49,6 +54,8 @@ export async function serve(options: ServeOptions): Promise<number> {
     if (!(error instanceof Failure)) throw error;
     log.error({ code: error.code, ...error.facts, hint: error.hint }, error.message);
     return error.retry === "backoff" ? 1 : exitConfiguration;
+  } finally {
+    process.off("SIGHUP", onHangUp);
   }
 }
 

@@ -14,6 +14,8 @@ export class Port implements AdminPort {
   readonly #clock: Clock;
   readonly #world: Running;
   #tokensReadAtMs = Number.NEGATIVE_INFINITY;
+  /** The last reading of the tokens; who comes while it lasts waits for it. */
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(core: ControllerCore, store: Store, clock: Clock, world: Running) {
     this.#core = core;
@@ -56,10 +58,15 @@ export class Port implements AdminPort {
   }
 
   /** A token may have been made on this host meanwhile. At most once a second: strangers guess, too. */
-  async #readTokens(): Promise<void> {
+  #readTokens(): Promise<void> {
     const { monotonicMs } = this.#clock();
-    if (monotonicMs < this.#tokensReadAtMs + 1000) return;
+    if (monotonicMs < this.#tokensReadAtMs + 1000) return this.#reading;
     this.#tokensReadAtMs = monotonicMs;
+    this.#reading = this.#readTokensNow();
+    return this.#reading;
+  }
+
+  async #readTokensNow(): Promise<void> {
     const revision = this.#core.tokensRevision;
     const tokens = await this.#store.tokens();
     if (!tokens.ok) return;

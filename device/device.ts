@@ -17,6 +17,7 @@ import { StateFile } from "./adapters/state-file.ts";
 import { UserFiles } from "./adapters/user-files.ts";
 import { startCarrier, type TunnelChoice } from "./carrier.ts";
 import type { Proof } from "./core/admission.ts";
+import type { Wants } from "./core/attachment.ts";
 import { Device } from "./core/device.ts";
 import type { DeviceEffect, DeviceInput } from "./core/effects.ts";
 
@@ -109,8 +110,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
         tunnel?.want(effect.to);
         return;
       case "removeCode":
-        files.removeCode();
-        log.info("removed the join code, it has done its work");
+        removeCode(files, log);
         return;
       case "tell":
         logEvent(log, effect.event);
@@ -120,7 +120,10 @@ export function startDevice(options: DeviceOptions): RunningDevice {
 
   files.watch(
     () => driver.post({ kind: "code", code: readCode(files, log) }),
-    () => driver.post({ kind: "wants", wants: files.readWants() }),
+    () => {
+      const wants = readWants(files, log);
+      if (wants !== undefined) driver.post({ kind: "wants", wants });
+    },
   );
   driver.post({ kind: "start" });
   return {
@@ -142,6 +145,26 @@ function readCode(files: UserFiles, log: Logger): Secret | undefined {
   } catch (error) {
     log.warn({ problem: (error as Error).message }, "the join code cannot be read");
     return undefined;
+  }
+}
+
+/** Undefined when it cannot be read, as where another user wrote it: what was known stays, until the file changes again. */
+function readWants(files: UserFiles, log: Logger): Wants | undefined {
+  try {
+    return files.readWants();
+  } catch (error) {
+    log.warn({ problem: (error as Error).message }, "whether to be attached cannot be read");
+    return undefined;
+  }
+}
+
+/** It may lie where only others can remove it. Nobody can join with it again. */
+function removeCode(files: UserFiles, log: Logger): void {
+  try {
+    files.removeCode();
+    log.info("removed the join code, it has done its work");
+  } catch (error) {
+    log.warn({ problem: (error as Error).message }, "the join code has done its work and cannot be removed");
   }
 }
 

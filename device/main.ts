@@ -63,11 +63,14 @@ await yargs(process.argv.slice(2))
   .parseAsync();
 
 function run(read: () => DeviceOptions, log: DeviceOptions["log"]): void {
+  // What SIGHUP does now. Heard from the start: without a handler, it ends the process.
+  let retry = () => {};
+  process.on("SIGHUP", () => retry());
   try {
     const options = read();
     const device = startDevice(options);
     tellTunnel(options.tunnel, log);
-    process.on("SIGHUP", () => device.retry());
+    retry = () => device.retry();
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.once(signal, () => {
         log.info({ signal }, "stopping; the attachment and the tunnel are kept");

@@ -7,6 +7,7 @@ import { serializerCompiler } from "fastify-type-provider-zod";
 import { Failure } from "../../protocol/failures.ts";
 import type { Logger } from "../../protocol/node/log.ts";
 import type { Actor, AdminPort } from "../core/admin.ts";
+import { Connections } from "./connections.ts";
 import { type EndpointName, endpointNames, endpointOf, type Received } from "./endpoints.ts";
 import { answerErrors, answerFrameworkError, clientError, tooMany } from "./errors.ts";
 import { guard } from "./guard.ts";
@@ -46,6 +47,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     // A name has 63 characters, each at most 12 when percent-encoded.
     routerOptions: { maxParamLength: 1024 },
   });
+  const connections = new Connections(app.server);
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.removeContentTypeParser("text/plain");
@@ -82,9 +84,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       const address = app.server.address();
       return typeof address === "object" && address !== null ? address.port : port;
     },
-    [Symbol.asyncDispose]: () => app.close(),
+    [Symbol.asyncDispose]: async () => {
+      using _ = connections.cutAfter(answerWithinMs);
+      await app.close();
+    },
   };
 }
+
+/** Who has asked before the end gets an answer within so long: as the links, which are told of the end, have a second. */
+const answerWithinMs = 1_000;
 
 const headers = {
   "cache-control": "no-store",

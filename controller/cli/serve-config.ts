@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { parse } from "yaml";
 import { z } from "zod";
 import type { LogLevel } from "../../protocol/node/log.ts";
@@ -163,15 +164,31 @@ function readTls(
     wrong("tlsCert", certFile, "is no certificate", "Give a PEM file, the server's certificate first.");
   if (privateKey === undefined)
     wrong("tlsKey", keyFile, "is no private key", "Give a PEM file without a passphrase.");
-  if (certificate !== undefined && privateKey !== undefined && !certificate.checkPrivateKey(privateKey)) {
-    wrong(
-      "tlsKey",
-      keyFile,
-      "is not the key of tlsCert",
-      "Give the key with which the certificate was requested.",
-    );
+  if (certificate === undefined || privateKey === undefined) return undefined;
+  if (!certificate.checkPrivateKey(privateKey)) {
+    const fix = "Give the key with which the certificate was requested.";
+    wrong("tlsKey", keyFile, "is not the key of tlsCert", fix);
+    return undefined;
   }
+  const refusal = servingProblem(cert, key);
+  if (refusal !== undefined)
+    wrong(
+      "tlsCert",
+      certFile,
+      `cannot be served (${refusal})`,
+      "Give the whole chain, with keys that TLS takes.",
+    );
   return { cert, key };
+}
+
+/** As OpenSSL says it: a chain of which a part is missing, as while it is being written, or a key that is too short. */
+function servingProblem(cert: string, key: string): string | undefined {
+  try {
+    createSecureContext({ cert, key });
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
 }
 
 function checkFolder(folder: string, problems: Problem[]): void {

@@ -33,8 +33,9 @@ export class UserFiles implements Disposable {
     return readFileIfThere(this.#wantsPath)?.trim() === "detached" ? "detached" : "attached";
   }
 
+  /** Readable by all who may look into the folder: root may log a user's device out. */
   writeWants(wants: Wants): void {
-    writeFileDurably(this.#wantsPath, `${wants}\n`);
+    writeFileDurably(this.#wantsPath, `${wants}\n`, 0o644);
   }
 
   /**

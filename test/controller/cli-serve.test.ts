@@ -1,9 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { DatabaseSync } from "node:sqlite";
+import { connect as tlsConnect } from "node:tls";
+import { expect, onTestFinished, test } from "vitest";
 import { readServeConfig, type ServeFlags } from "../../controller/cli/serve-config.ts";
 import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -157,30 +159,96 @@ test.each<[string, (files: Awaited<ReturnType<typeof prepare>>) => ServeFlags, s
 
 test("serves over TLS, takes a renewed certificate on SIGHUP, and ends with 0 on SIGTERM", async () => {
   using files = await prepare();
-  const child = spawn(
-    process.execPath,
-    [
-      ...[script, "serve", "--listen", "127.0.0.1:0", "--state-dir", join(files.folder.path, "state")],
-      ...["--tls-cert", files.cert, "--tls-key", files.key, "--aws-certificates", files.aws],
-    ],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  let log = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    log += chunk.toString();
-  });
-  const ended = new Promise((resolve) => child.once("close", resolve));
-  const port = await until("it to listen", () => /"port":(\d+)/.exec(log)?.[1]);
+  const {
+    child,
+    ended,
+    port: listening,
+    log,
+  } = serve(files, ...["--tls-cert", files.cert, "--tls-key", files.key]);
+  const port = await listening();
   const http = { url: `https://127.0.0.1:${port}`, ca: files.authority.certificatePem, token: "none" };
   expect((await send(http, "GET", "/readyz", { token: null })).status).toBe(200);
   const renewed = await files.authority.issueServer(loopbackNames);
   files.file("server.pem", renewed.certificatePem);
   files.file("server.key", renewed.privateKeyPem);
   child.kill("SIGHUP");
-  await until("the certificate to be replaced", () => log.includes("certificate replaced"));
+  await until("the certificate to be replaced", () => log().includes("certificate replaced"));
   expect((await send(http, "GET", "/livez", { token: null })).status).toBe(200);
   child.kill("SIGTERM");
   expect(await ended).toBe(0);
+});
+
+/** Starts a controller; `log` is what it has said so far. */
+function serve(files: Awaited<ReturnType<typeof prepare>>, ...more: string[]) {
+  const stateDir = join(files.folder.path, "state");
+  const args = ["--listen", "127.0.0.1:0", "--state-dir", stateDir, "--aws-certificates", files.aws, ...more];
+  const child = spawn(process.execPath, [script, "serve", ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    log += chunk.toString();
+  });
+  const ended = new Promise<unknown>((resolve) =>
+    child.once("close", (code, signal) => resolve(signal ?? code)),
+  );
+  const port = () => until("it to listen", () => Number(/"port":(\d+)/.exec(log)?.[1]));
+  return { child, ended, port, log: () => log };
+}
+
+test("who has connected and says nothing does not hold up its end", async () => {
+  using files = await prepare();
+  const controller = serve(files, "--tls-cert", files.cert, "--tls-key", files.key);
+  const port = await controller.port();
+  const silent = connect(port, "127.0.0.1");
+  const shaken = tlsConnect({ port, host: "127.0.0.1", ca: files.authority.certificatePem });
+  const halfway = tlsConnect({ port, host: "127.0.0.1", ca: files.authority.certificatePem });
+  for (const socket of [silent, shaken, halfway]) {
+    socket.on("error", () => undefined);
+    onTestFinished(() => void socket.destroy());
+  }
+  await Promise.all([once(silent, "connect"), once(shaken, "secureConnect"), once(halfway, "secureConnect")]);
+  await new Promise((resolve) => halfway.write("GET /livez HTTP/1.1\r\n", resolve));
+  controller.child.kill("SIGTERM");
+  expect(await controller.ended).toBe(0);
+});
+
+test("a SIGHUP while it waits for its database does not end it", async () => {
+  using files = await prepare();
+  const stateDir = join(files.folder.path, "state");
+  mkdirSync(stateDir);
+  using other = new DatabaseSync(join(stateDir, "controller.db"));
+  other.exec("BEGIN EXCLUSIVE");
+  const controller = serve(files);
+  // The first that it does: from then on it waits.
+  await until("its lock", () => existsSync(join(stateDir, "controller.lock")));
+  controller.child.kill("SIGHUP");
+  other.exec("ROLLBACK");
+  await controller.port();
+  controller.child.kill("SIGTERM");
+  expect(await controller.ended).toBe(0);
+});
+
+test("a certificate that is half written is not served, and the one of before is", async () => {
+  using files = await prepare();
+  const controller = serve(files, "--tls-cert", files.cert, "--tls-key", files.key);
+  const http = {
+    url: `https://127.0.0.1:${await controller.port()}`,
+    ca: files.authority.certificatePem,
+    token: "none",
+  };
+  const renewed = await files.authority.issueServer(loopbackNames);
+  const chain = renewed.certificatePem + files.authority.certificatePem;
+  files.file("server.key", renewed.privateKeyPem);
+  files.file("server.pem", chain.slice(0, -40));
+  expect(
+    problems({ stateDir: files.aws, awsCertificates: files.aws, tlsCert: files.cert, tlsKey: files.key }),
+  ).toEqual(["tlsCert cannot be served (ERR_OSSL_PEM_BAD_END_LINE)"]);
+  controller.child.kill("SIGHUP");
+  expect((await send(http, "GET", "/livez", { token: null })).status).toBe(200);
+  files.file("server.pem", chain);
+  controller.child.kill("SIGHUP");
+  await until("the certificate to be replaced", () => controller.log().includes("certificate replaced"));
+  expect((await send(http, "GET", "/livez", { token: null })).status).toBe(200);
 });
 
 test("a port that is taken ends it with 1 and the reason, so that it is started again", async () => {

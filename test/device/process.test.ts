@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { temporaryFolder } from "../support/folder.ts";
@@ -102,6 +103,85 @@ test("a refused code: stays up, says why, and joins when the file has another", 
   await until("joined", () => !existsSync(join(folder.path, "code")));
   expect(device.child.exitCode).toBeNull();
 });
+
+test("a code that cannot be removed, and a word of the user's that cannot be read, end nobody", async () => {
+  using folder = temporaryFolder();
+  await using controller = await scriptedController();
+  writeFileSync(join(folder.path, "code"), secretCode);
+  // A file that was handed over open, as by a shell: nobody can remove its name.
+  const handed = ["sh", "-c", 'exec "$@" 3<"$0"', join(folder.path, "code")];
+  const state = join(folder.path, "state");
+  const device = start(
+    [
+      "run",
+      "--controller",
+      controller.url,
+      "--tunnel",
+      "off",
+      "--state-dir",
+      state,
+      "--code-file",
+      "/dev/fd/3",
+    ],
+    handed,
+  );
+  await until("link", () => controller.reported("device"));
+  controller.attaches(attached(1));
+  await until("held", () => controller.reported("held"));
+  expect(device.output()).toContain("cannot be removed");
+  mkdirSync(join(state, "wants"));
+  await until("told", () => device.output().includes("cannot be read"));
+  rmdirSync(join(state, "wants"));
+  writeFileSync(join(state, "wants"), "detached");
+  await until("detached", () => controller.reported("held") === undefined);
+  expect(device.child.exitCode).toBeNull();
+});
+
+test("a SIGHUP while it starts does not end it", async () => {
+  using folder = temporaryFolder();
+  await using controller = await scriptedController();
+  writeFileSync(join(folder.path, "code"), secretCode);
+  const slow = join(folder.path, "ca.pem");
+  execFileSync("mkfifo", [slow]);
+  const device = startDevice(folder.path, controller.url, "--ca-file", slow);
+  // Opened when the device reads it, which then waits for its end.
+  await using writing = await open(slow, "w");
+  device.child.kill("SIGHUP");
+  await writing.close();
+  await until("link", () => controller.reported("device"));
+  expect(device.child.exitCode).toBeNull();
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "logout of a device that is just ending takes its tunnel down (skipped without root)",
+  async () => {
+    using folder = temporaryFolder();
+    const state = join(folder.path, "state");
+    mkdirSync(state);
+    const ending = spawn("sleep", ["60"], { stdio: "ignore" });
+    running.add(ending);
+    const { pid = 0 } = ending;
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    const { session, epoch, instance, wireguardKey } = attached(1);
+    const path = { session, epoch, instance, wireguardKey, verdict: null };
+    const tunnel = {
+      state: "on",
+      interface: "ct-none",
+      names: { kind: "none" },
+      backend: null,
+      path,
+      problem: null,
+    };
+    const file = join(state, "tunnel.json");
+    writeFileSync(file, JSON.stringify({ format: 1, writer: { pid, startedAt }, tunnel }));
+    const logout = start(["logout", "--state-dir", state]);
+    await until("it to wait", () => existsSync(join(state, "wants")));
+    ending.kill("SIGKILL");
+    expect(await logout.ended).toBe(0);
+    expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ tunnel: { path: null } });
+  },
+);
 
 test("a controller that could not keep the code secret is not dialled", async () => {
   using folder = temporaryFolder();

@@ -19,6 +19,8 @@ interface LastUse {
   /** Somebody was told of it, or let in with it: what was written and never said needs no rest. */
   wasUsed: boolean;
   restsSinceMs: number | undefined;
+  /** Its device had it written again, and nobody was told of it or let in with it since: it rests on from then. */
+  restedSinceMs: number | undefined;
 }
 
 /** What instances write and plan, against what their disks and kernels hold. */
@@ -78,7 +80,7 @@ export class LeaseWatch {
     );
     for (const address of [ipv4, ipv6]) {
       const last = this.#last.get(`${host.name} ${address}`);
-      if (last !== undefined) last.wasUsed = true;
+      if (last !== undefined) uses(last);
     }
   }
 
@@ -136,9 +138,10 @@ export class LeaseWatch {
       if (!name.startsWith(`${host.name} `)) continue;
       const isPlanned = addresses.has(name.slice(host.name.length + 1));
       if (last.wasPlanned && !isPlanned) last.restsSinceMs ??= this.#world.agenda.nowMs;
-      if (isPlanned) last.restsSinceMs = undefined;
-      last.wasPlanned ||= isPlanned;
-      last.wasUsed ||= isPlanned;
+      if (!isPlanned) continue;
+      last.restsSinceMs = undefined;
+      last.wasPlanned = true;
+      uses(last);
     }
     const planned = new Map(peers.map((peer) => [peer.wireguardKey, peer]));
     for (const device of this.#world.devices) {
@@ -177,8 +180,8 @@ export class LeaseWatch {
       if (address === undefined) continue;
       const name = `${host.name} ${address}`;
       const last = this.#last.get(name);
-      if (last?.device === device) last.restsSinceMs ??= nowMs;
-      else this.#last.set(name, { device, wasPlanned: false, wasUsed: false, restsSinceMs: nowMs });
+      if (last?.device === device) last.restsSinceMs ??= last.restedSinceMs ?? nowMs;
+      else this.#last.set(name, { device, ...unused, restsSinceMs: nowMs });
     }
   }
 
@@ -201,9 +204,9 @@ export class LeaseWatch {
       // What was written before and is written again, as after a failure, is no new grant.
       const onDisk = host.disk.leases.get(pairKey(row.ipv4, row.ipv6));
       const wasTheirs = last?.device === device ? last : undefined;
-      const { wasPlanned = false, wasUsed = false } = wasTheirs ?? {};
       const isNew = onDisk?.state !== "leased" || onDisk.device !== device;
-      this.#last.set(name, { device, wasPlanned, wasUsed, restsSinceMs: undefined });
+      const restedSinceMs = wasTheirs?.restsSinceMs ?? wasTheirs?.restedSinceMs;
+      this.#last.set(name, { device, ...unused, ...wasTheirs, restsSinceMs: undefined, restedSinceMs });
       if (isNew && desired !== undefined) inPool(host, row, address, desired);
       else if (isNew) this.#wasGranted(host, row);
     }
@@ -219,6 +222,13 @@ export class LeaseWatch {
       () => `${host.name} has lost its database, and leases ${grant} that was never granted`,
     );
   }
+}
+
+const unused = { wasPlanned: false, wasUsed: false, restedSinceMs: undefined } as const;
+
+function uses(last: LastUse): void {
+  last.wasUsed = true;
+  last.restedSinceMs = undefined;
 }
 
 /**
