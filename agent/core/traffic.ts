@@ -27,6 +27,8 @@ export class Traffic {
   /** BOUNDED: one per session of the last reading. */
   #sessions: ReadonlyMap<string, SessionTraffic> = new Map();
   #active = 0;
+  /** At least one of them was, since its peer was set. */
+  #isHeard = false;
   #failure: FailureFacts | undefined;
 
   next(now: Instant): TrafficEffect[] {
@@ -50,6 +52,7 @@ export class Traffic {
     const heard = [...result.value].flatMap(([session, { heardAtMs }]) =>
       heardAtMs === undefined ? [] : [[session, heardAtMs] as const],
     );
+    this.#isHeard = heard.length > 0;
     this.#active = heard.filter(([, atMs]) => atMs >= now.monotonicMs - activeForMs).length;
     return { is: "known", sessions: heard };
   }
@@ -69,7 +72,15 @@ export class Traffic {
   }
 
   problems(): Problem[] {
-    return this.#failure === undefined ? [] : [{ code: "datapath.unreadable", facts: this.#failure }];
+    const sessions = this.#sessions.size;
+    return [
+      ...(this.#failure === undefined
+        ? []
+        : [{ code: "datapath.unreadable", facts: this.#failure } as const]),
+      ...(sessions === 0 || this.#isHeard
+        ? []
+        : [{ code: "datapath.unheard", facts: { sessions } } as const]),
+    ];
   }
 
   nextDeadline(): number | undefined {

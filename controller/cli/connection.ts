@@ -55,5 +55,10 @@ function readText(path: string, option: string): Result<string> {
 function mayCarryToken(url: URL): boolean {
   if (url.username !== "" || url.password !== "") return false;
   if (url.protocol === "https:") return true;
-  return url.protocol === "http:" && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+  return url.protocol === "http:" && isLoopback(url);
+}
+
+/** Nobody but this host gets there. */
+export function isLoopback({ hostname }: URL): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }

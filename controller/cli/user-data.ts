@@ -7,10 +7,15 @@ export interface UserData {
   readonly controller: string;
   /** Undefined: cloud-init puts in what the metadata service says, so that one user-data fits every instance. */
   readonly address: { readonly ip: string; readonly gateway: string } | undefined;
+  /** What devices dial; undefined: the instance's own address, which is private. */
+  readonly publicAddress: PublicAddress | undefined;
   readonly otp: OtpSource;
   /** PEM of the only CAs to trust; undefined: the system's. */
   readonly ca: string | undefined;
 }
+
+/** The same on every launch, as an Elastic IP; or the one that the metadata service says EC2 gave to the instance. */
+export type PublicAddress = { readonly is: "this"; readonly address: string } | { readonly is: "metadata" };
 
 /** In clear, or where the instance fetches it with its role: `ssm:NAME` or `secretsmanager:ID`. */
 export type OtpSource =
@@ -21,12 +26,13 @@ export type OtpSource =
 const bytesMax = 16_384;
 
 /** Text for EC2's user-data field. Fails with `admin.file` when a CA bundle makes it longer than EC2 takes. */
-export function userDataText({ controller, address, otp, ca }: UserData): Result<string> {
+export function userDataText({ controller, address, publicAddress, otp, ca }: UserData): Result<string> {
   const parameters = {
     controller,
     ip: address?.ip ?? "{{ ds.meta_data['local-ipv4'] }}",
     gateway: address?.gateway ?? "{{ router }}",
     ...(ca === undefined ? {} : { caFile }),
+    ...(publicAddress === undefined ? {} : { publicAddress: dialled(publicAddress) }),
   };
   const files = [
     ...(ca === undefined ? [] : [file(caFile, ca, "0644")]),
@@ -40,7 +46,7 @@ export function userDataText({ controller, address, otp, ca }: UserData): Result
     ["systemctl", otp.is === "here" ? "start" : "restart", "--no-block", "connector.service"],
   ];
   const body = yamlText(files, commands);
-  const text = `${address === undefined ? fromMetadata : ""}#cloud-config\n${body}`;
+  const text = `${headOf({ address, publicAddress })}#cloud-config\n${body}`;
   const bytes = Buffer.byteLength(text);
   if (bytes <= bytesMax) return success(text);
   return failed("admin.file", {
@@ -60,6 +66,21 @@ function yamlText(files: readonly object[], commands: readonly (readonly string[
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
 
+function dialled(of: PublicAddress): string {
+  switch (of.is) {
+    case "this":
+      return of.address;
+    case "metadata":
+      return "{{ ds.meta_data['public-ipv4'] }}";
+  }
+}
+
+/** What cloud-init needs to fill in what the metadata service says, before it reads the rest. */
+function headOf({ address, publicAddress }: Pick<UserData, "address" | "publicAddress">): string {
+  if (address === undefined) return `${template}${routerOfSubnet}`;
+  return publicAddress?.is === "metadata" ? template : "";
+}
+
 const caFile = "/etc/connector/ca.pem";
 const otpFile = "/run/credstore/connector.otp";
 
@@ -72,8 +93,8 @@ function file(path: string, content: string, permissions = "0600") {
  * cloud-init renders it before it reads it. AWS's router is the first address of the subnet.
  * https://cloudinit.readthedocs.io/en/latest/explanation/instancedata.html
  */
-const fromMetadata = `## template: jinja
-{%- set eni = ds.meta_data.network.interfaces.macs[ds.meta_data.mac] -%}
+const template = "## template: jinja\n";
+const routerOfSubnet = `{%- set eni = ds.meta_data.network.interfaces.macs[ds.meta_data.mac] -%}
 {%- set subnet = eni['subnet-ipv4-cidr-block'].split('/')[0].split('.') -%}
 {%- set router = subnet[:3] | join('.') ~ '.' ~ (subnet[3] | int + 1) -%}
 `;

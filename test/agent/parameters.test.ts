@@ -1,6 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { thatCounts } from "../../agent/adapters/parameter-files.ts";
 import { loadParameters } from "../../agent/adapters/parameters.ts";
 import { type ParameterProblem, readParameters } from "../../agent/core/parameters.ts";
 import { compareWithInstance } from "../../agent/core/placement.ts";
@@ -29,6 +30,26 @@ test("the least that is needed, and what the rest is then", () => {
       rebalance: "show",
     },
   });
+});
+
+test("of cloud-init's file and the one that the service keeps the newer counts, so a correction is seen", () => {
+  using folder = temporaryFolder();
+  const [boot, kept] = [join(folder.path, "boot.yaml"), join(folder.path, "kept.yaml")];
+  const write = (path: string, seconds: number) => {
+    writeFileSync(path, "");
+    utimesSync(path, seconds, seconds);
+  };
+  expect(thatCounts(boot, kept)).toBeUndefined();
+  write(boot, 1_000);
+  expect(thatCounts(boot, kept)).toBe(boot);
+  write(kept, 1_000);
+  expect(thatCounts(boot, kept)).toBe(kept);
+  write(kept, 2_000);
+  expect(thatCounts(boot, kept)).toBe(kept);
+  write(boot, 3_000);
+  expect(thatCounts(boot, kept)).toBe(boot);
+  rmSync(boot);
+  expect(thatCounts(boot, kept)).toBe(kept);
 });
 
 test("the environment overrides each field, and an empty variable does not", () => {

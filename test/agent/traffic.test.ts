@@ -44,6 +44,21 @@ test("active is who was heard in the last 180 s", () => {
   expect(traffic.activeAgents).toBe(2);
 });
 
+test("that nobody was ever heard is told: what lets no device in looks like this from here", () => {
+  const traffic = new Traffic();
+  const problems = (...sessions: readonly SessionTraffic[]) => {
+    const nowMs = traffic.nextDeadline() ?? 0;
+    const [{ effectId } = { effectId: 0 }] = traffic.next(at(nowMs));
+    traffic.read(effectId, success(new Map(sessions.map((one, i) => [`${i}`, one]))), at(nowMs));
+    return traffic.problems();
+  };
+  expect(traffic.problems()).toEqual([]);
+  expect(problems()).toEqual([]);
+  expect(problems(silent, silent)).toEqual([{ code: "datapath.unheard", facts: { sessions: 2 } }]);
+  expect(problems(silent, { ...silent, heardAtMs: 0 })).toEqual([]);
+  expect(problems()).toEqual([]);
+});
+
 test("a reading that fails keeps what was known, and says so", () => {
   const traffic = new Traffic();
   const [{ effectId: first } = { effectId: 0 }] = traffic.next(at(0));

@@ -24,6 +24,7 @@ function filesOf(text: string): ReadonlyMap<string, Written> {
 const one: UserData = {
   controller: "https://controller.example.com:8443",
   address: { ip: "172.18.139.4", gateway: "172.18.128.1" },
+  publicAddress: undefined,
   otp: { is: "here", secret: "hYx3bq0ZlQ7mT2vK9nRwUg" },
   ca: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
 };
@@ -71,6 +72,26 @@ withCloudInit(
   },
 );
 
+withCloudInit("what devices dial: an address that is given, or the public one of the metadata", () => {
+  const dialled = (over: Partial<UserData>) => {
+    const text = rendered(textOf({ ...one, ...over }));
+    expectValid(text);
+    const { publicAddress } = parse(filesOf(text).get("/run/connector-boot/enroll.yaml")?.content ?? "");
+    return publicAddress;
+  };
+  const metadata = { is: "metadata" } as const;
+  expect(dialled({ address: undefined })).toBeUndefined();
+  expect(dialled({ address: undefined, publicAddress: metadata })).toBe("198.51.100.4");
+  expect(dialled({ publicAddress: metadata })).toBe("198.51.100.4");
+  expect(
+    parse(
+      filesOf(textOf({ ...one, publicAddress: { is: "this", address: "198.51.100.10" } })).get(
+        "/run/connector-boot/enroll.yaml",
+      )?.content ?? "",
+    ),
+  ).toMatchObject({ ip: "172.18.139.4", publicAddress: "198.51.100.10" });
+});
+
 test("with its OTP inside, an agent that the boot has started is left alone", () => {
   const text = textOf({ ...one, otp: { is: "here", secret: "secret" } });
   const { runcmd } = parse(text) as { runcmd: string[][] };
@@ -93,6 +114,10 @@ test("the generator makes an OTP and puts it in; the CA that the administrator t
     "172.18.139.4",
     "--gateway",
     "172.18.128.1",
+    "--public-address",
+    "198.51.100.10",
+    "--url",
+    "https://controller.example.com:8443",
   ]);
   expect(code, err).toBe(0);
   expect(err).toMatch(/^One-time password [0-9a-f-]{36} lets one instance into prod\./);
@@ -100,7 +125,8 @@ test("the generator makes an OTP and puts it in; the CA that the administrator t
   expect(files.get("/run/credstore/connector.otp")?.content).toMatch(/^[\w-]{16,128}\n$/);
   expect(files.get("/etc/connector/ca.pem")?.content.trim()).toBe(served.ca.trim());
   expect(parse(files.get("/run/connector-boot/enroll.yaml")?.content ?? "")).toMatchObject({
-    controller: new URL(served.url).origin,
+    controller: "https://controller.example.com:8443",
+    publicAddress: "198.51.100.10",
   });
 });
 
@@ -109,6 +135,10 @@ test("what cannot be used is refused, and no OTP is made for it", async () => {
   const big = join(served.folder, "big.pem");
   writeFileSync(big, served.ca.repeat(40));
   for (const [args, words] of [
+    // As the administrator reaches it, on its own host.
+    [["user-data", "prod"], "as instances reach it"],
+    [["user-data", "prod", "--url", "https://localhost:8443"], "as instances reach it"],
+    [["user-data", "prod", "--public-address", "me"], "an IP address, or the word metadata, not me"],
     [["user-data", "prod", "--url", "http://127.0.0.1:8443"], "https://HOST[:PORT]"],
     [["user-data", "prod", "--url", "https://c.example.com/path"], "https://HOST[:PORT]"],
     [["user-data", "prod", "--ip", "172.18.139.4"], "gateway"],
@@ -116,6 +146,7 @@ test("what cannot be used is refused, and no OTP is made for it", async () => {
       ["user-data", "prod", "--ip", "172.18.139.400", "--gateway", "172.18.128.1"],
       "172.18.139.400 is not an IPv4",
     ],
+    [["user-data", "prod", "--otp-from", "ssm:/prod"], "as instances reach it"],
     [["user-data", "prod", "--otp-from", "vault:x"], "ssm:NAME or secretsmanager:ID, not vault:x"],
     [["user-data", "prod", "--url", "https://c.example.com", "--ca-file", big], "most 16384"],
   ] as const) {

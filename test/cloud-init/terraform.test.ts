@@ -119,6 +119,7 @@ test("the user-data is what `connector-controller user-data` prints, and the por
     const expected = userDataText({
       controller: values.controller,
       address: undefined,
+      publicAddress: undefined,
       otp,
       ca: pem && `${pem}\n`,
     });

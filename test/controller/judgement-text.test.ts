@@ -50,6 +50,8 @@ test("the status names who is condemned though it says that it is Active, and wh
   expect(troubles({})).toEqual([]);
   expect(troubles({ is: "leaving", why: "administrator", sinceMs, moved: 3 })).toEqual([]);
   expect(troubles({ is: "leaving", why: "administrator", sinceMs, waiting: 3 })).toHaveLength(1);
+  expect(troubles({ devicesDead: 1, devicesAlive: 1 })).toEqual([]);
+  expect(troubles({ devicesDead: 3, devicesAlive: 0 })).toEqual(["serving; devices: 3 say dead, 0 alive"]);
   expect(troubles({ is: "gone", why: "devices", sinceMs })).toEqual([
     "gone since 2026-01-02 03:04:05Z: its devices say that their path is dead; sessions: 0 moved",
   ]);

@@ -117,6 +117,13 @@ describe.skipIf(obstacle !== undefined)(
         expect((await host.unit("connector-otp", "Result")).Result).toBe("success");
       });
 
+      test("the user who may log in asks the agent, reads its log, and is not root", async () => {
+        const asAdmin = (command: string) => host.run(`runuser -u admin -- ${command}`);
+        expect(await asAdmin("connector status || true")).toMatch(/^\S+ {2}Active/);
+        expect(await asAdmin("journalctl -u connector -o cat -n 1")).not.toBe("");
+        expect((await asAdmin("id -nG")).trim().split(" ").toSorted()).toEqual(["adm", "admin", "connector"]);
+      });
+
       test("the service is restarted: Active again", async () => {
         const fromS = monotonicSeconds();
         await host.run("systemctl restart connector");

@@ -4,10 +4,10 @@ import { failed, type Result, success } from "../../../protocol/failures.ts";
 import { exitCodes } from "../../../protocol/node/text.ts";
 import type { World } from "../../../protocol/node/world.ts";
 import { misuse, refuse, withClient } from "../ask.ts";
-import { connectionOf } from "../connection.ts";
+import { connectionOf, isLoopback } from "../connection.ts";
 import { askOptions, lifeOption, name, secretOptions } from "../options.ts";
 import type { SecretOptions } from "../secret-output.ts";
-import type { UserData } from "../user-data.ts";
+import type { PublicAddress, UserData } from "../user-data.ts";
 
 export function userDataOptions(argv: Argv) {
   return lifeOption(secretOptions(askOptions(name(argv, "connector", "The connector"))))
@@ -22,6 +22,12 @@ export function userDataOptions(argv: Argv) {
       requiresArg: true,
       describe: "Its subnet's router [the first address of its subnet]",
       coerce: ipv4,
+    })
+    .option("public-address", {
+      type: "string",
+      requiresArg: true,
+      describe: "What devices dial: an IP address, or `metadata` for the public one that EC2 gives it [--ip]",
+      coerce: publicAddress,
     })
     .option("url", {
       type: "string",
@@ -43,6 +49,7 @@ export function userDataOptions(argv: Argv) {
       "$0 user-data prod --ip 172.18.139.4 --gateway 172.18.128.1 --out user-data.yaml",
       "for one instance",
     )
+    .example("$0 user-data prod --public-address metadata", "devices are on the internet")
     .example("$0 user-data prod --quiet | base64 -w0", "addresses from the metadata service")
     .example("$0 user-data prod --otp-from 'ssm:/connector/prod/{instance-id}'", "for an Auto Scaling group")
     .epilogue(
@@ -55,11 +62,20 @@ function ipv4(text: string | undefined): string | undefined {
   throw new Error(`${text} is not an IPv4 address`);
 }
 
+function publicAddress(text: string | undefined): PublicAddress | undefined {
+  if (text === undefined) return undefined;
+  if (text === "metadata") return { is: "metadata" };
+  const parsed = parseAddress(text);
+  if (parsed !== undefined) return { is: "this", address: parsed.text };
+  throw new Error(`--public-address takes an IP address, or the word metadata, not ${text}`);
+}
+
 interface UserDataArguments extends SecretOptions {
   readonly connector: string;
   readonly lifeMinutes?: number | undefined;
   readonly ip?: string | undefined;
   readonly gateway?: string | undefined;
+  readonly publicAddress?: PublicAddress | undefined;
   readonly url?: string | undefined;
   readonly otpFrom?: string | undefined;
 }
@@ -103,14 +119,14 @@ function siteOf(world: World, o: UserDataArguments): Result<Omit<UserData, "otp"
   if (!connection.ok) return connection;
   const url = o.url ?? connection.value.url.origin;
   const parsed = URL.parse(url);
-  if (parsed?.protocol !== "https:" || parsed.pathname !== "/") {
+  if (parsed?.protocol !== "https:" || parsed.pathname !== "/" || isLoopback(parsed)) {
     return failed("admin.no-controller", {
       option: "--url",
       url,
       wanted: "https://HOST[:PORT], as instances reach it",
     });
   }
-  const { ip, gateway } = o;
+  const { ip, gateway, publicAddress } = o;
   const address = ip === undefined || gateway === undefined ? undefined : { ip, gateway };
-  return success({ controller: parsed.origin, address, ca: connection.value.ca });
+  return success({ controller: parsed.origin, address, publicAddress, ca: connection.value.ca });
 }

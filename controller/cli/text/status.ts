@@ -47,16 +47,18 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
   const offline = instances
     .filter(({ status }) => status === "Offline")
     .map(({ name }) => ({ where: name, what: "is Offline", hint: "Look on the instance: connector status" }));
-  // Both may be true of an instance that says it is Active.
+  // All of it may be true of an instance that says it is Active.
   const judged = instances
-    .filter(({ judgement }) => judgement.why === "devices" || judgement.waiting > 0)
+    .filter(
+      ({ judgement }) => judgement.why === "devices" || judgement.waiting > 0 || isReachedByNobody(judgement),
+    )
     .map((instance) => ({
       where: instance.name,
       what: judgementText(instance),
       hint:
         instance.judgement.waiting > 0
           ? "Add prefixes to the other instances' pools, or add an instance"
-          : "Look on the instance, and at the UDP port of its endpoint: connector check",
+          : "See that devices reach its UDP port (security group, network ACL, publicAddress); then look on the instance: connector check",
     }));
   // Where no instance is Active that is the cause, and is told.
   const waiting = connectors.flatMap(({ name, activeInstances, waiting }) =>
@@ -67,6 +69,11 @@ export function troublesOf({ connectors, instances }: Group): Trouble[] {
     })),
   );
   return [...idle, ...stopped, ...offline, ...judged, ...waiting, ...conditions];
+}
+
+/** As where the security group lets no device in: no path was ever alive, so it is not condemned, and nobody is served. */
+function isReachedByNobody({ devicesAlive, devicesDead }: InstanceView["judgement"]): boolean {
+  return devicesDead > 0 && devicesAlive === 0;
 }
 
 export function statusText(group: Group, troubles: readonly Trouble[], width: number | undefined): string {

@@ -1,5 +1,5 @@
 import { fail, type Line, ok, warn } from "../line.ts";
-import { keys, type SettingsSeen, setTo } from "./settings.ts";
+import { everyBoot, keys, type SettingsSeen, setBeyondTo, setTo } from "./settings.ts";
 
 /** As systemd/sysctl.d/60-connector.conf sets it. */
 const connectionsMin = 262_144;
@@ -17,7 +17,7 @@ function judgeConnections({ settings }: SettingsSeen): Line {
     return fail(
       name,
       "the kernel does not track connections: the module nf_conntrack is not loaded",
-      "modprobe nf_conntrack for now; scripts/host-setup.sh for every boot.",
+      `modprobe nf_conntrack for now. ${everyBoot}.`,
     );
   }
   const count = settings.get(keys.connections) ?? 0;
@@ -26,10 +26,11 @@ function judgeConnections({ settings }: SettingsSeen): Line {
     return fail(
       name,
       `${text}: new connections are dropped when it is full`,
-      setTo(keys.connectionsMax, 2 * max),
+      setBeyondTo(keys.connectionsMax, 2 * max),
     );
   }
-  if (count >= max * 0.8) return warn(name, `${text}: nearly full`, setTo(keys.connectionsMax, 2 * max));
+  if (count >= max * 0.8)
+    return warn(name, `${text}: nearly full`, setBeyondTo(keys.connectionsMax, 2 * max));
   if (max < connectionsMin) {
     return warn(
       name,

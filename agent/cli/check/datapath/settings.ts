@@ -48,9 +48,20 @@ export function settingName(key: string): string {
   return key.includes(".") ? key : key.replaceAll("/", ".");
 }
 
-/** What to do about a setting, now and for every boot. */
+/** What to do about a setting that the package makes at every boot, and something has undone. */
 export function setTo(key: string, value: number): string {
-  return `sysctl -w ${settingName(key)}=${value} for now; scripts/host-setup.sh for every boot.`;
+  return `${setting(key, value)} for now. ${everyBoot}; \`sysctl --system\` shows what overrules it.`;
+}
+
+/** What to do about a setting for which the package's value does not do. */
+export function setBeyondTo(key: string, value: number): string {
+  return `${setting(key, value)} for now; for every boot a line in /etc/sysctl.d/70-connector.conf.`;
+}
+
+export const everyBoot = "For every boot it is in the package, or set by scripts/host-setup.sh";
+
+function setting(key: string, value: number): string {
+  return `sysctl -w ${settingName(key)}=${value}`;
 }
 
 function readNumber(key: string): number | undefined {
