@@ -24,7 +24,10 @@ export async function serve(options: ServeOptions): Promise<number> {
   const manager = serviceManager(process.env, (error) => {
     log.warn({ error: String(error).slice(0, 200) }, "systemd cannot be told how the controller is");
   });
-  // What SIGHUP does now. Heard from the start: without a handler, it ends the process.
+  // All heard from the start: a controller that is told to end before it listens ends when it does.
+  const stopped = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, stopped.resolve);
+  // What SIGHUP does now.
   let reread = () => {};
   const onHangUp = () => reread();
   process.on("SIGHUP", onHangUp);
@@ -41,10 +44,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     // Renewed while it started.
     reread();
     const timer = setInterval(reread, rereadEveryMs);
-    const signal = await new Promise<string>((resolve) => {
-      process.once("SIGTERM", resolve);
-      process.once("SIGINT", resolve);
-    });
+    const signal = await stopped.promise;
     clearInterval(timer);
     reread = () => {};
     log.info({ signal }, "controller stops");
@@ -56,6 +56,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     return error.retry === "backoff" ? 1 : exitConfiguration;
   } finally {
     process.off("SIGHUP", onHangUp);
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.off(signal, stopped.resolve);
   }
 }
 

@@ -35,7 +35,7 @@ export function processWorld(): World {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
   // `connector-controller audit list | head`: the reader has seen enough.
-  process.stdout.on("error", () => stop.abort());
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => stop.abort());
   return {
     env: process.env,
     now: Date.now,

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { connect as tlsConnect } from "node:tls";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { readServeConfig, type ServeFlags } from "../../controller/cli/serve-config.ts";
 import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -212,20 +212,36 @@ test("who has connected and says nothing does not hold up its end", async () => 
   expect(await controller.ended).toBe(0);
 });
 
-test("a SIGHUP while it waits for its database does not end it", async () => {
-  using files = await prepare();
-  const stateDir = join(files.folder.path, "state");
-  mkdirSync(stateDir);
-  using other = new DatabaseSync(join(stateDir, "controller.db"));
-  other.exec("BEGIN EXCLUSIVE");
-  const controller = serve(files);
-  // The first that it does: from then on it waits.
-  await until("its lock", () => existsSync(join(stateDir, "controller.lock")));
-  controller.child.kill("SIGHUP");
-  other.exec("ROLLBACK");
-  await controller.port();
-  controller.child.kill("SIGTERM");
-  expect(await controller.ended).toBe(0);
+describe("while it waits for its database", () => {
+  const waiting = async (files: Awaited<ReturnType<typeof prepare>>) => {
+    const stateDir = join(files.folder.path, "state");
+    mkdirSync(stateDir);
+    const other = new DatabaseSync(join(stateDir, "controller.db"));
+    onTestFinished(() => other.close());
+    other.exec("BEGIN EXCLUSIVE");
+    const controller = serve(files);
+    // The first that it does: from then on it waits.
+    await until("its lock", () => existsSync(join(stateDir, "controller.lock")));
+    return { ...controller, goOn: () => other.exec("ROLLBACK") };
+  };
+
+  test("a SIGHUP does not end it", async () => {
+    using files = await prepare();
+    const controller = await waiting(files);
+    controller.child.kill("SIGHUP");
+    controller.goOn();
+    await controller.port();
+    controller.child.kill("SIGTERM");
+    expect(await controller.ended).toBe(0);
+  });
+
+  test("a SIGTERM is not lost", async () => {
+    using files = await prepare();
+    const controller = await waiting(files);
+    controller.child.kill("SIGTERM");
+    controller.goOn();
+    expect(await controller.ended).toBe(0);
+  });
 });
 
 test("a certificate that is half written is not served, and the one of before is", async () => {

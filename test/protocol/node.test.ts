@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -95,4 +96,25 @@ test("keys sign and verify, are WireGuard's, and damage is seen", () => {
   expect(isKeyPair("Ed25519", identity)).toBe(true);
   expect(isKeyPair("Ed25519", { ...identity, publicKey: makeIdentityKey().publicKey })).toBe(false);
   expect(isKeyPair("Ed25519", { publicKey: "", privateKey: "" })).toBe(false);
+});
+
+test("a log that cannot be written ends nobody", () => {
+  const log = join(import.meta.dirname, "../../protocol/node/log.ts");
+  const script = [
+    `import { createLogger } from ${JSON.stringify(log)};`,
+    'const log = createLogger({ name: "test", level: "info" });',
+    'for (const n of [1, 2, 3]) log.info({ n }, "said");',
+    'setImmediate(() => process.stderr.write("goes on"));',
+  ].join("\n");
+  const node = `"${process.execPath}" --input-type=module -e '${script}' > /dev/full`;
+  expect(spawnSync("sh", ["-c", node], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "goes on" });
+});
+
+test("complaints that nobody reads do not change what a command ends with", async () => {
+  const main = join(import.meta.dirname, "../../agent/cli/main.ts");
+  const child = spawn(process.execPath, [main, "status", "--socket", "/nowhere/agent.sock"], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  child.stderr.destroy();
+  expect(await once(child, "close")).toEqual([2, null]);
 });
