@@ -20,13 +20,15 @@ export function openStore(stateDir: string): Store {
   makeFolder(stateDir);
   const file = join(stateDir, "controller.db");
   const lockFile = join(stateDir, "controller.lock");
-  if (existsSync(lockFile) && !existsSync(file)) {
-    const problem =
-      "missing, though a controller has run here; to start empty on purpose, remove controller.lock";
-    throw new Failure("store.damaged", { file, problem });
-  }
+  const hasRun = existsSync(lockFile);
   const lock = takeLock(lockFile);
   try {
+    // Looked at behind the lock: who has it may be about to make the database.
+    if (hasRun && !existsSync(file)) {
+      const problem =
+        "missing, though a controller has run here; to start empty on purpose, remove controller.lock";
+      throw new Failure("store.damaged", { file, problem });
+    }
     const database = openDatabase(file);
     migrate(database, file);
     return new SqliteStore(database, lock);

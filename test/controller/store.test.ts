@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, wri
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, expect, test } from "vitest";
+import { takeLock } from "../../controller/adapters/lock.ts";
 import { makers } from "../../controller/adapters/makers.ts";
 import { openStore, openStoreBeside, SqliteStore } from "../../controller/adapters/store.ts";
 import type { Saved, Store } from "../../controller/core/ports.ts";
@@ -220,6 +221,12 @@ describe("the SQLite store", () => {
       return change;
     });
     expect(listed(await store.load())).toEqual(before);
+  });
+
+  test("a first controller that has not made its database yet is running, and nothing is lost", () => {
+    using folder = temporaryFolder();
+    using _ = takeLock(join(folder.path, "controller.lock"));
+    expect(failureOf(() => openStore(folder.path)).code).toBe("store.locked");
   });
 
   test("belongs to one controller at a time", async () => {
