@@ -70,7 +70,11 @@ export class ImdsClient {
     headers: Record<string, string>,
   ): Promise<Result<string>> {
     try {
-      this.#service ??= makeService(this.#endpoint);
+      this.#service ??= makeService(this.#endpoint).catch((error: unknown) => {
+        // Out of descriptors, for one: the next request loads it again.
+        this.#service = undefined;
+        throw error;
+      });
       const service = await this.#service;
       const body = await askWithin(limits, () => service.request(path, { method, headers }));
       if (body.length > bodyCharsMax) {

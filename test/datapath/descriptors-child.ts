@@ -1,6 +1,7 @@
 /**
- * What watches over nft, dnsmasq and wireguard-go in a process that runs out of descriptors while all of them end. It prints
- * `ok` when they run again after there are descriptors once more.
+ * What watches over nft, dnsmasq and wireguard-go in a process that runs out of descriptors while all of them end, and what
+ * asks the metadata service. Ends when they run again after there are descriptors once more, and prints what asking
+ * a port where nobody listens comes to then.
  *
  *   descriptors-child.ts FOLDER      with programs nft and dnsmasq in FOLDER, which write their process ids there
  */
@@ -8,7 +9,9 @@ import { subscribe } from "node:diagnostics_channel";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Dnsmasq } from "../../agent/adapters/dnsmasq.ts";
+import { Imds } from "../../agent/adapters/imds.ts";
 import { NftMonitor } from "../../agent/adapters/nft-monitor.ts";
+import { systemClock } from "../../protocol/node/clock.ts";
 import { killWireguardGo } from "../../protocol/node/wireguard/wireguard-go.ts";
 import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
@@ -38,13 +41,20 @@ const before = spawned;
 process.kill(monitorPid, "SIGKILL");
 process.kill(resolverPid, "SIGKILL");
 killWireguardGo("none", "none");
+// Its client is loaded when it is first asked, which it cannot be now.
+const imds = new Imds({
+  env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: "http://127.0.0.1:9" },
+  clock: systemClock,
+});
+await imds.get("meta-data/instance-id");
 await until("both are missed", () => resolver.problem !== undefined && spawned > before);
 for (const descriptor of held) closeSync(descriptor);
 await until("another monitor", () => running("nft") !== monitorPid && running("nft"));
 await until("another resolver", () => resolver.problem === undefined && resolver.pid !== resolverPid);
 process.kill(pidOf("nft"), "SIGKILL");
 process.kill(resolver.pid ?? 0, "SIGKILL");
-console.log("ok");
+const asked = await imds.get("meta-data/instance-id");
+console.log(asked.ok ? "answered" : asked.failure.facts.error);
 process.exit();
 
 function running(program: string): number | undefined {
