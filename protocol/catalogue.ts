@@ -143,7 +143,7 @@ export const catalogue = {
     retry: "never",
     severity: "error",
     summary: "The connector does not accept instances of this AWS account",
-    hint: "Add the account to the connector's allowed accounts, or launch in one that is allowed.",
+    hint: "Add the account to the connector's allowed accounts and restart the service here, or launch in one that is allowed.",
   },
   "enrol.other-region": {
     retry: "never",
@@ -179,19 +179,19 @@ export const catalogue = {
     retry: "onChange",
     severity: "error",
     summary: "The controller has no certificate for this region",
-    hint: "Save AWS's published certificate of the region in the controller's certificate directory as REGION.pem.",
+    hint: "Save AWS's published certificate of the region in the controller's certificate directory as REGION.pem. The agent asks again every quarter of an hour, and when it is restarted.",
   },
   "enrol.document-forged": {
     retry: "never",
     severity: "error",
     summary: "The signature of the instance identity document is wrong",
-    hint: "The document was changed or comes from elsewhere. If certificates were rotated, update the controller's directory.",
+    hint: "The document was changed or comes from elsewhere. If certificates were rotated, update the controller's directory, then restart the service here.",
   },
   "enrol.document-replayed": {
     retry: "never",
     severity: "error",
     summary: "The identity document belongs to an instance that is enrolled with another key",
-    hint: "If this instance was rebuilt on purpose, remove its old entry from the connector; otherwise find out who has its document.",
+    hint: "If this instance was rebuilt on purpose, remove its old entry from the connector (`connector-controller instance remove NAME`) and restart the service here; otherwise find out who has its document.",
   },
   "enrol.document-foreign": {
     retry: "never",
