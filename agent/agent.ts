@@ -187,7 +187,7 @@ function chooseDataPath(
   setup: AgentSetup,
   identity: IdentityFile,
   onNews: () => void,
-): DataPath & Disposable {
+): DataPath & (Disposable | AsyncDisposable) {
   const { parameters, socket, clock, log } = setup;
   if (!isKernels(setup)) return new DataPathRecorder(clock, log);
   return new LinuxDataPath({

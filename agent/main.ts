@@ -15,6 +15,7 @@ import { loadParameters } from "./adapters/parameters.ts";
 import { dataPathFolderOf } from "./adapters/state-folder.ts";
 import { startAgent } from "./agent.ts";
 import { defaultSocket } from "./core/local-api.ts";
+import type { ParameterProblem } from "./core/parameters.ts";
 
 const help = `connector-agent [options]
 
@@ -62,25 +63,24 @@ process.on("SIGQUIT", () => {
   mustLeave = true;
   leave();
 });
-/** What SIGHUP does now. The handler is there from the start: without one, the signal ends the process. */
-let reread = () => {};
+/** What SIGHUP does now; asked for while no agent is up, it is done then. Without a handler, the signal ends the process. */
+let mustReread = false;
+const rereadLater = () => {
+  mustReread = true;
+};
+let reread = rereadLater;
 process.on("SIGHUP", () => reread());
 
 /** Runs one agent after the other: a copied disk or changed parameters end one and begin the next. */
 async function run(): Promise<void> {
+  const loaded = loadParameters(options.parameters, env);
+  if (!loaded.ok) {
+    await refuse(loaded.problems);
+    return;
+  }
+  let parameters = loaded.value;
   for (;;) {
-    const loaded = loadParameters(options.parameters, env);
-    const log = createLogger({ name: "agent", level: loaded.ok ? loaded.value.logLevel : "info" });
-    if (!loaded.ok) {
-      for (const problem of loaded.problems)
-        log.error({ code: "parameters.invalid", ...problem }, "a parameter is wrong");
-      const [first] = loaded.problems;
-      const status = `Wrong parameters: ${first?.field} ${first?.problem}; \`connector check\` lists all`;
-      await manager?.tell({ say: "stopping", status });
-      process.exitCode = exitCodes.configuration;
-      return;
-    }
-    const parameters = loaded.value;
+    const log = createLogger({ name: "agent", level: parameters.logLevel });
     log.info(
       { version: softwareVersion, controller: parameters.controller, ip: parameters.ip },
       "the agent starts",
@@ -89,14 +89,23 @@ async function run(): Promise<void> {
     const host = { env, log, clock: systemClock, process: processId, manager };
     await using agent = await startAgent({ parameters, stateDir, socket, ...host });
     const changed = Promise.withResolvers<"changed">();
+    // Those that were judged are those that the next one starts with: the file may be being written.
+    let next = parameters;
     reread = () => {
       const again = loadParameters(options.parameters, env);
       if (!again.ok) {
         for (const problem of again.problems)
           log.warn(problem, "a parameter is wrong; the ones of before stay in force");
-      } else if (JSON.stringify(again.value) === JSON.stringify(parameters)) agent.reload();
+        return;
+      }
+      next = again.value;
+      if (JSON.stringify(next) === JSON.stringify(parameters)) agent.reload();
       else changed.resolve("changed");
     };
+    if (mustReread) {
+      mustReread = false;
+      reread();
+    }
     const leaving = Promise.withResolvers<"left">();
     leave = () => {
       void agent.actions.leave();
@@ -105,13 +114,24 @@ async function run(): Promise<void> {
     if (mustLeave) leave();
     const ends = [stop.promise, agent.replaced, agent.over, changed.promise, leaving.promise] as const;
     const why = await Promise.race(ends);
-    [reread, leave] = [() => {}, () => {}];
+    [reread, leave] = [rereadLater, () => {}];
+    parameters = next;
     log.info({ why }, "the agent ends");
     if (why === "startOver" || why === "changed") continue;
     if (why === "restart") process.exitCode = exitCodes.startAgain;
     await manager?.tell({ say: "stopping", status: statuses[why] });
     return;
   }
+}
+
+async function refuse(problems: readonly ParameterProblem[]): Promise<void> {
+  const log = createLogger({ name: "agent", level: "info" });
+  for (const problem of problems)
+    log.error({ code: "parameters.invalid", ...problem }, "a parameter is wrong");
+  const [first] = problems;
+  const status = `Wrong parameters: ${first?.field} ${first?.problem}; \`connector check\` lists all`;
+  await manager?.tell({ say: "stopping", status });
+  process.exitCode = exitCodes.configuration;
 }
 
 const statuses = {

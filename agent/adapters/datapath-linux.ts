@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { failed, type Result, success } from "../../protocol/failures.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
 import { makeFolder, storageFailure } from "../../protocol/node/files.ts";
@@ -30,6 +31,9 @@ export interface LinuxDataPathOptions {
   readonly onNews: () => void;
 }
 
+/** So long a change that was begun is waited for at the end: a program that hangs does not hold up a restart for longer. */
+const endsWithinMs = 5_000;
+
 const tunnelSettings = {
   addresses: [`${instanceEnd.ipv4}/32`, `${instanceEnd.ipv6}/128`],
   pathMtu: internetPathMtu,
@@ -39,7 +43,7 @@ const tunnelSettings = {
  * The kernel's data path, and the two programs that are part of it: WireGuard, routes, table `inet connector`, connections
  * and dnsmasq. One thing is done at a time. Disposing leaves all of it carrying traffic; the next process adopts it.
  */
-export class LinuxDataPath implements DataPath, Disposable {
+export class LinuxDataPath implements DataPath, AsyncDisposable {
   readonly #options: LinuxDataPathOptions;
   readonly #end: TunnelEnd;
   readonly #run = commandRunner();
@@ -91,11 +95,13 @@ export class LinuxDataPath implements DataPath, Disposable {
     return this.#tunnel.traffic();
   }
 
-  [Symbol.dispose](): void {
+  /** What was begun is done first: half of it would meet who takes the data path over, or away. */
+  async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#ageing);
     this.#departed[Symbol.dispose]();
     this.#monitor[Symbol.dispose]();
-    this.#resolver[Symbol.dispose]();
+    const done = Promise.all([this.#turn, this.#resolver[Symbol.asyncDispose]()]);
+    await Promise.race([done, sleep(endsWithinMs, undefined, { ref: false })]);
     this.#tunnel?.[Symbol.dispose]();
   }
 

@@ -13,6 +13,7 @@ export class Departed implements Disposable {
   /** BOUNDED: by the addresses of the pools. */
   #addresses = new Set<string>();
   #isBusy = false;
+  #isEnded = false;
   #retry: NodeJS.Timeout | undefined;
   #problem: Failure | undefined;
 
@@ -32,6 +33,7 @@ export class Departed implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isEnded = true;
     clearTimeout(this.#retry);
     this.#addresses.clear();
   }
@@ -44,6 +46,8 @@ export class Departed implements Disposable {
     this.#addresses = new Set();
     const forgotten = await this.#forget([...addresses]);
     this.#isBusy = false;
+    // By now they may be somebody else's, whose connections these would be.
+    if (this.#isEnded) return;
     if (forgotten.ok) {
       this.#problem = undefined;
       await this.#work();

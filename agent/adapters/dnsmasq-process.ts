@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failed, type Result, success } from "../../protocol/failures.ts";
@@ -38,9 +38,14 @@ export function boundLog({ log }: DnsmasqFiles): void {
 
 /** One whose file with the process id was lost would keep every other from the port, and never be found again. */
 function strays({ config }: DnsmasqFiles): number[] {
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 1 && isOurs(pid, config));
+  try {
+    return readdirSync("/proc")
+      .map(Number)
+      .filter((pid) => pid > 1 && isOurs(pid, config));
+  } catch {
+    // Out of descriptors: the next one says so, or that it cannot listen.
+    return [];
+  }
 }
 
 /**
@@ -60,8 +65,14 @@ export async function startDnsmasq(inside: readonly string[], files: DnsmasqFile
   }
   let ended: string | undefined;
   const [file = "", ...args] = [...inside, "dnsmasq", "-C", files.config];
-  const child = spawn(file, args, { detached: true, stdio: ["ignore", log, log] });
-  closeSync(log);
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, { detached: true, stdio: ["ignore", log, log] });
+  } catch (error) {
+    return fail((error as Error).message, error);
+  } finally {
+    closeSync(log);
+  }
   child.once("error", (error: NodeJS.ErrnoException) => {
     ended = error.code === "ENOENT" ? `${file} is not installed` : error.message;
   });

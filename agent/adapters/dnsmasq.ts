@@ -48,7 +48,7 @@ export function resolverPaths(folder: string) {
  * servers change, restarted when its configuration does. It outlives the agent, which takes the running one over when it
  * comes back. The configuration on disk is always that of the one that runs: it is replaced while none does.
  */
-export class Dnsmasq implements Disposable {
+export class Dnsmasq implements AsyncDisposable {
   readonly #inside: readonly string[];
   readonly #run: Run;
   readonly #paths: ReturnType<typeof resolverPaths>;
@@ -63,6 +63,7 @@ export class Dnsmasq implements Disposable {
   #isUsable = false;
   #isBusy = false;
   #isAsking = false;
+  #isEnded = false;
   /** It may have been written servers that it was not told of, by an agent that was killed in between. */
   #isReloadDue = true;
   #last: Promise<unknown> = Promise.resolve();
@@ -111,9 +112,11 @@ export class Dnsmasq implements Disposable {
     });
   }
 
-  /** Stops watching. The process stays: it answers devices while the agent is away. */
-  [Symbol.dispose](): void {
+  /** Stops watching, and ends what was begun. The process stays: it answers devices while the agent is away. */
+  async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#watch);
+    this.#isEnded = true;
+    await this.#last;
   }
 
   async #bring(files: ResolverFiles, attempt: number): Promise<Result<void>> {
@@ -192,6 +195,7 @@ export class Dnsmasq implements Disposable {
     this.#isAsking = true;
     const heard = await this.#listens(address).catch((): Heard => "silence");
     this.#isAsking = false;
+    if (this.#isEnded) return;
     await this.#inTurn(() => this.#heard(state.pid, heard));
   }
 

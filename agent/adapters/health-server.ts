@@ -116,13 +116,16 @@ function open(server: Server, listen: string): Promise<Failure | undefined> {
   const colon = listen.lastIndexOf(":");
   const host = listen.slice(0, colon).replace(/^\[|\]$/g, "");
   const onError = (error: NodeJS.ErrnoException) => {
+    server.off("listening", onListening);
     resolve(new Failure("health.unusable", { listen, error: error.code ?? error.message }, error));
   };
-  server.once("error", onError);
-  server.listen(Number(listen.slice(colon + 1)), host, () => {
+  const onListening = () => {
     server.off("error", onError);
     resolve(undefined);
-  });
+  };
+  server.once("error", onError);
+  server.once("listening", onListening);
+  server.listen(Number(listen.slice(colon + 1)), host);
   return promise;
 }
 

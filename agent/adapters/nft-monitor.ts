@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import type { Logger } from "../../protocol/node/log.ts";
 
 const backoff = { minMs: 1_000, maxMs: 60_000, resetAfterMs: 60_000 } as const;
@@ -48,22 +49,33 @@ export class NftMonitor implements Disposable {
   #start(): void {
     const startedAtMs = performance.now();
     const [file = "", ...args] = [...this.#inside, "nft", "monitor"];
-    const child = spawn(file, args, { stdio: ["ignore", "pipe", "ignore"] });
+    let child: ChildProcessByStdio<null, Readable, null>;
+    try {
+      child = spawn(file, args, { stdio: ["ignore", "pipe", "ignore"] });
+    } catch (error) {
+      this.#again((error as Error).message, startedAtMs);
+      return;
+    }
     this.#child = child;
     child.unref();
-    const lines = createInterface(child.stdout);
-    lines.on("line", (line) => this.#take(line));
     const ended = (why: string) => {
       if (this.#isEnded || this.#child !== child) return;
       this.#child = undefined;
-      if (performance.now() - startedAtMs > backoff.resetAfterMs) this.#attempt = 0;
-      if (this.#attempt === 0)
-        this.#log.warn({ why }, "changes of the firewall are not told while they happen");
-      const waitMs = Math.min(backoff.maxMs, backoff.minMs * 2 ** Math.min(this.#attempt++, 16));
-      this.#retry = setTimeout(() => this.#start(), waitMs).unref();
+      this.#again(why, startedAtMs);
     };
     child.once("error", (error) => ended(error.message));
     child.once("exit", (code, signal) => ended(`nft monitor ended with ${signal ?? code}`));
+    // Without a free descriptor there is no pipe; the error is on its way.
+    if (child.stdout === undefined) return;
+    createInterface(child.stdout).on("line", (line) => this.#take(line));
+  }
+
+  #again(why: string, startedAtMs: number): void {
+    if (performance.now() - startedAtMs > backoff.resetAfterMs) this.#attempt = 0;
+    if (this.#attempt === 0)
+      this.#log.warn({ why }, "changes of the firewall are not told while they happen");
+    const waitMs = Math.min(backoff.maxMs, backoff.minMs * 2 ** Math.min(this.#attempt++, 16));
+    this.#retry = setTimeout(() => this.#start(), waitMs).unref();
   }
 
   #take(line: string): void {

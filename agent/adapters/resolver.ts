@@ -18,7 +18,7 @@ export interface ResolverPlan extends Pick<DataPathPlan, "dns" | "resources"> {
 const waitMs = 1_000;
 
 /** The users' resolver: dnsmasq kept at the plan, with the DNS servers that answer asked first and the services' names kept known. */
-export class Resolver implements Disposable {
+export class Resolver implements AsyncDisposable {
   readonly #folder: string;
   readonly #dnsmasq: Dnsmasq;
   readonly #upstreams: UpstreamWatch;
@@ -66,11 +66,10 @@ export class Resolver implements Disposable {
   }
 
   /** dnsmasq stays: it answers devices while the agent is away. */
-  [Symbol.dispose](): void {
-    this.#plan = undefined;
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#names[Symbol.dispose]();
     this.#upstreams[Symbol.dispose]();
-    this.#dnsmasq[Symbol.dispose]();
+    await this.#dnsmasq[Symbol.asyncDispose]();
   }
 
   /** One change at a time; what is wanted meanwhile is one more. */

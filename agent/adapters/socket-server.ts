@@ -46,6 +46,8 @@ export async function startSocketServer(options: {
   server.setTimeout(bounds.idleMs, (socket) => socket.destroy());
   server.on("request", (request, response) => {
     answer(request, response, options).catch((error: unknown) => {
+      // It went away before it had said all.
+      if (!request.complete) return void response.destroy();
       log.error({ err: error, route: request.url }, "a request on the socket failed");
       response.headersSent ? response.destroy() : refuse(response, 500, "internal");
     });

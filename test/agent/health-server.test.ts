@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, Server } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { startHealthServer } from "../../agent/adapters/health-server.ts";
 import { Metrics } from "../../agent/adapters/metrics.ts";
 import type { SessionView, StatusView } from "../../protocol/view.ts";
@@ -148,6 +148,25 @@ test("off opens no port", async () => {
   const { views } = fakeAgent();
   await using server = await startHealthServer({ listen: "off", views, metrics: new Metrics(), log: silent });
   expect(server.port).toBeUndefined();
+});
+
+test("a port that stays in use is tried again and again, and nothing piles up", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on("warning", onWarning);
+  const listens = vi.spyOn(Server.prototype, "listen");
+  onTestFinished(() => {
+    process.off("warning", onWarning);
+    listens.mockRestore();
+    other.close();
+  });
+  const options = { listen: `127.0.0.1:${port}`, metrics: new Metrics(), log: silent, retryMs: 1 };
+  await using _ = await startHealthServer({ ...options, views: fakeAgent().views });
+  await until("20 tries", () => listens.mock.calls.length > 20);
+  expect(warnings).toEqual([]);
 });
 
 test("a port in use is a warning, and is served once it is free", async () => {

@@ -1,13 +1,18 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  closeSync,
+  constants,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -32,6 +37,19 @@ const session = (number: number) => ({
   },
 });
 const sessionKey = (number: number) => Object.keys(session(number))[0] ?? "";
+
+/** Undefined while nobody reads the pipe. */
+function openIfRead(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+function starts(agent: AgentProcess): number {
+  return agent.lines.filter(({ msg }) => msg === "the agent starts").length;
+}
 
 let folder: ReturnType<typeof temporaryFolder>;
 let imds: Emulator;
@@ -325,6 +343,51 @@ describe("parameters", () => {
       () => (controller.observed.get("instance") as { endpoint?: string })?.endpoint === "203.0.113.7:51820",
     );
     await agent.reaches("Active");
+  });
+
+  describe("that are read while somebody writes them", () => {
+    /** A file whose readers wait until the test writes. Each reading takes one text: the next one finds another pipe. */
+    const slowly = (path: string) => {
+      const renew = () => {
+        rmSync(path, { force: true });
+        execFileSync("mkfifo", [path]);
+      };
+      renew();
+      return async (text: string, meanwhile = () => {}) => {
+        const pipe = await until("a reader", () => openIfRead(path));
+        renew();
+        meanwhile();
+        writeSync(pipe, text);
+        closeSync(pipe);
+      };
+    };
+
+    test("are taken as they were judged, and not read a second time", async () => {
+      const agent = instance({ otp });
+      const text = readFileSync(agent.parametersFile, "utf8");
+      const write = slowly(agent.parametersFile);
+      agent.start();
+      await write(text);
+      await agent.reaches("Online");
+      agent.signal("SIGHUP");
+      await write(`${text}publicAddress: 203.0.113.7\n`);
+      await until("begun anew", () => starts(agent) === 2);
+      await agent.reaches("Online");
+    });
+
+    test("are read again after a SIGHUP that comes while one agent gives way to the next", async () => {
+      const agent = instance({ otp });
+      const text = readFileSync(agent.parametersFile, "utf8");
+      const write = slowly(agent.parametersFile);
+      agent.start();
+      await write(text);
+      await agent.reaches("Online");
+      agent.signal("SIGHUP");
+      await write(`${text}publicAddress: 203.0.113.7\n`, () => agent.signal("SIGHUP"));
+      await write(`${text}publicAddress: 203.0.113.8\n`);
+      await until("begun anew, twice", () => starts(agent) === 3);
+      await agent.reaches("Online");
+    });
   });
 
   test("of another instance are named, with the right ones", async () => {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startSocketServer } from "../../agent/adapters/socket-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
 import { active, fakeAgent, silent } from "./cli-fixture.ts";
 
@@ -188,4 +189,21 @@ test("the socket is gone after closing, with clients still connected", async () 
   await server[Symbol.asyncDispose]();
   expect(existsSync(path)).toBe(false);
   idle.destroy();
+});
+
+test("a client that goes away in the middle of its request is no fault of the agent", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "agent.sock");
+  const { log, lines } = keepingLog();
+  const agent = fakeAgent();
+  await using _server = await startSocketServer({ path, views: agent.views, actions: agent.actions, log });
+  const client = connect(path);
+  client.write("POST /v1/drain HTTP/1.1\r\nHost: agent\r\nContent-Length: 2\r\n\r\n{");
+  await once(client, "connect");
+  client.destroy();
+  await until("others are served", async () => (await ask(path, "GET", "/v1/status")).status === 200);
+  // Whoever came later was answered: the one before is done with.
+  await ask(path, "GET", "/v1/pools");
+  expect(agent.asked).toEqual([]);
+  expect(lines.filter(({ level }) => level === "error")).toEqual([]);
 });

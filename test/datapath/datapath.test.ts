@@ -137,3 +137,16 @@ test(title("connections that cannot be ended are told, and ended as soon as they
   await until("it is over", async () => (await dataPath.compare()).value.lingering === undefined, 20_000);
   expect(await run("conntrack -L -p tcp 2>/dev/null | grep -c 172.18.140.0")).toBe("0");
 });
+
+test(title("an instance that leaves while something changes leaves nothing behind"), here, async () => {
+  const { tools, start, run } = await instance("dp-leave");
+  for (const slow of ["nft", "ip", "dnsmasq"] as const) {
+    const dataPath = start();
+    await dataPath.apply(planOf(2));
+    tools.set(slow, { is: "slow" });
+    expect((await dataPath.leave(planOf(0, { dns: { primary: "172.18.0.3" } }))).value).toEqual([]);
+    const left = "nft list tables; ip -br link show dev connector0 2>/dev/null; ss -Hlun 'sport = :53'";
+    expect([slow, await run(left)]).toEqual([slow, ""]);
+    tools.set(slow, { is: "real" });
+  }
+});

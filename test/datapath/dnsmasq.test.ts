@@ -64,7 +64,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
 
   afterEach(async () => {
     await resolver?.apply(undefined);
-    resolver?.[Symbol.dispose]();
+    await resolver?.[Symbol.asyncDispose]();
     inside?.[Symbol.dispose]();
     primary?.[Symbol.dispose]();
     secondary?.[Symbol.dispose]();
@@ -310,7 +310,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
 
   test("servers that an agent wrote before it was killed are taken by the next", async () => {
     expect(await resolve("who.internal")).toContain("10.9.9.1");
-    resolver[Symbol.dispose]();
+    await resolver[Symbol.asyncDispose]();
     const wanted = filesOf([web], { primary: "10.0.0.3" });
     writeFileSync(resolverPaths(world.instance.folder).serversFile, wanted.servers);
     resolver = service1();
@@ -334,7 +334,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
 
   test("it outlives the agent, and the next one takes it over", async () => {
     const { pid } = resolver;
-    resolver[Symbol.dispose]();
+    await resolver[Symbol.asyncDispose]();
     expect(await resolve("who.internal")).toContain("10.9.9.1");
     resolver = service1();
     await serve([web]);
@@ -371,7 +371,7 @@ describe.skipIf(noFirewall !== undefined)(`resolver (${noFirewall ?? "in the ker
 
   test("CAP_NET_ADMIN is enough where port 53 is open to all", async () => {
     await resolver.apply(undefined);
-    resolver[Symbol.dispose]();
+    await resolver[Symbol.asyncDispose]();
     const capabilities = "-all,+net_admin";
     await runIn(world.instance.name, "sh", "-c", "echo 53 >/proc/sys/net/ipv4/ip_unprivileged_port_start");
     // What root writes here belongs to the group of who reads it: the agent and dnsmasq are one user in the product.
@@ -408,7 +408,7 @@ test("one that ends as soon as it runs is started after longer and longer waits"
   ];
   writeFileSync(join(folder.path, "dnsmasq"), script.join("\n"), { mode: 0o755 });
   const log = keepingLog();
-  using resolver = new Dnsmasq({
+  await using resolver = new Dnsmasq({
     folder: folder.path,
     log: log.log,
     inside: ["/usr/bin/env", `PATH=${folder.path}`],
@@ -444,7 +444,7 @@ describe("a dnsmasq that cannot be used", () => {
       writeFileSync(join(folder.path, "dnsmasq"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     }
     const log = keepingLog();
-    using resolver = new Dnsmasq({
+    await using resolver = new Dnsmasq({
       folder: join(folder.path, "run"),
       log: log.log,
       inside: ["/usr/bin/env", `PATH=${folder.path}`],

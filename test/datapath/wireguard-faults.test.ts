@@ -3,11 +3,13 @@ import { once } from "node:events";
 import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { commandRunner } from "../../protocol/node/command.ts";
+import { commandRunner, type Run } from "../../protocol/node/command.ts";
 import { controlSocketOf } from "../../protocol/node/wireguard/uapi.ts";
+import { UserspaceWireguard } from "../../protocol/node/wireguard/userspace.ts";
 import { logFileOf } from "../../protocol/node/wireguard/wireguard-go.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { insideOf, interfaceName, noNamespaces, pings, runIn, TestHosts } from "../support/namespaces.ts";
+import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
 import { must } from "./wireguard-hosts.ts";
 import { applied, instance, listenPort, processOf, routes, tunnelAddress } from "./wireguard-instance.ts";
@@ -158,6 +160,26 @@ describe.skipIf(noNamespaces)(title, () => {
     await tunnel.compare();
     await until("renewed", () => renewed.some((result) => result.ok));
     expect(namesake.exitCode ?? namesake.signalCode).toBeNull();
+  });
+
+  test("a process that ends while it is taken over is started anew", async () => {
+    const { tunnel, granted, name, namespace } = await instance();
+    await applied(tunnel, granted);
+    const original = processOf(name);
+    tunnel[Symbol.dispose]();
+    const inside = insideOf(namespace);
+    const run = commandRunner(inside);
+    const ending: Run = async (argv, options) => {
+      const answer = await run(argv, options);
+      process.kill(original, "SIGKILL");
+      await until("it has ended", async () => (await run(["ip", "link", "show", name])).ok === false);
+      return answer;
+    };
+    using next = new UserspaceWireguard({
+      ...{ name, inside, run: ending, log: keepingLog().log, onMade: () => undefined },
+    });
+    expect(await next.ensure()).toEqual({ ok: true, value: "made" });
+    expect(processOf(name)).not.toBe(original);
   });
 
   test("a process that ends again and again is started ever more slowly", { timeout: 20_000 }, async () => {

@@ -6,20 +6,23 @@
  */
 import { createInterface } from "node:readline";
 import { LinuxDataPath } from "../../agent/adapters/datapath-linux.ts";
+import { removeDataPath } from "../../agent/adapters/datapath-removal.ts";
+import type { DataPathPlan } from "../../agent/core/ports.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { createLogger } from "../../protocol/node/log.ts";
-import type { DataPathAnswer, DataPathOrder } from "./datapath.ts";
+import type { DataPathAnswer, DataPathOrder, PlanText } from "./datapath.ts";
 
 const [, , folder = "", publicKey = "", port = "51820"] = process.argv;
 const key = { publicKey, privateKey: process.env.CONNECTOR_TEST_KEY ?? "" };
 const say = (line: DataPathAnswer) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
+const log = createLogger({ name: "datapath", level: "warn", fd: 2 });
 const dataPath = new LinuxDataPath({
   key: () => key,
   listenPort: Number(port),
   folder,
   clock: systemClock,
-  log: createLogger({ name: "datapath", level: "warn", fd: 2 }),
+  log,
   onNews: () => say({ news: true }),
 });
 
@@ -38,7 +41,15 @@ process.exit();
 async function perform(order: DataPathOrder) {
   switch (order.do) {
     case "apply":
-      return dataPath.apply({ ...order.plan, resources: new Map(order.plan.resources) });
+      return dataPath.apply(planOf(order.plan));
+    case "leave": {
+      // As an agent whose last session goes with it: the change begins in the turn in which it ends.
+      const last = dataPath.apply(planOf(order.plan));
+      await dataPath[Symbol.asyncDispose]();
+      const failures = await removeDataPath(folder, log);
+      await last;
+      return { ok: true as const, value: failures };
+    }
     case "compare":
       return dataPath.compare();
     case "traffic": {
@@ -46,4 +57,8 @@ async function perform(order: DataPathOrder) {
       return traffic.ok ? { ok: true as const, value: [...traffic.value] } : traffic;
     }
   }
+}
+
+function planOf(text: PlanText): DataPathPlan {
+  return { ...text, resources: new Map(text.resources) };
 }

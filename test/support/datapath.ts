@@ -13,6 +13,8 @@ export type PlanText = Omit<DataPathPlan, "resources"> & {
 
 export type DataPathOrder =
   | { readonly do: "apply"; readonly plan: PlanText }
+  /** Begins an apply, and takes everything away for good. */
+  | { readonly do: "leave"; readonly plan: PlanText }
   | { readonly do: "compare" }
   | { readonly do: "traffic" };
 
@@ -76,6 +78,11 @@ export class DataPathChild implements AsyncDisposable {
 
   compare(): Promise<Done<DataPathState>> {
     return this.#ask({ do: "compare" });
+  }
+
+  /** Answers with what could not be taken away, when the apply has ended too. */
+  leave(plan: PlanText): Promise<Done<readonly unknown[]>> {
+    return this.#ask({ do: "leave", plan });
   }
 
   async traffic(): Promise<Done<ReadonlyMap<string, SessionTraffic>>> {

@@ -9,6 +9,8 @@ export type ToolState =
   /** Ends with these words and exit code 1. */
   | { readonly is: "failing"; readonly says: string }
   | { readonly is: "hanging" }
+  /** Works, a moment later. */
+  | { readonly is: "slow" }
   /** Answers its version with this, and works otherwise. */
   | { readonly is: "old"; readonly version: string };
 
@@ -52,6 +54,9 @@ export class Tools {
         return;
       case "hanging":
         writeScript(file, "exec sleep 3600");
+        return;
+      case "slow":
+        writeScript(file, `sleep 0.2; exec ${real} "$@"`);
         return;
       case "old":
         writeScript(file, `[ "$1" = --version ] && { echo '${state.version}'; exit; }; exec ${real} "$@"`);

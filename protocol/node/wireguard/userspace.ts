@@ -101,7 +101,7 @@ export class UserspaceWireguard implements WireguardInterface {
   }
 
   async #start(): Promise<Result<"made" | "adopted">> {
-    const running = await this.#control.watch().catch(() => undefined);
+    let running = await this.#control.watch().catch(() => undefined);
     if (running !== undefined) {
       const confirmed = await this.#hasLink();
       if (!confirmed.ok) {
@@ -109,6 +109,8 @@ export class UserspaceWireguard implements WireguardInterface {
         if (this.#state.kind === "starting") this.#state = { kind: "down" };
         return confirmed;
       }
+      // It ended meanwhile, and nothing would tell of it any more.
+      if (running.destroyed) running = undefined;
     }
     const started =
       running === undefined

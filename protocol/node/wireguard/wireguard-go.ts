@@ -14,7 +14,7 @@ import type { Socket } from "node:net";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Failure, failed, type Result, success } from "../../failures.ts";
-import { readFileIfThere, storageFailure } from "../files.ts";
+import { storageFailure } from "../files.ts";
 import { controlSocketOf, type UapiControl } from "./uapi.ts";
 
 /** The process behind one interface: finding, starting and killing it. */
@@ -94,7 +94,7 @@ export async function startWireguardGo(
  * this name too.
  */
 export function killWireguardGo(name: string, namespace: string): void {
-  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+  for (const pid of processes()) {
     try {
       const [file = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
       if (basename(file) !== command || !args.includes(name)) continue;
@@ -102,6 +102,15 @@ export function killWireguardGo(name: string, namespace: string): void {
     } catch {
       // It ended meanwhile, or is not ours to look at.
     }
+  }
+}
+
+/** None where the process is out of descriptors: whoever kills looks whether it helped, and comes again. */
+function processes(): string[] {
+  try {
+    return readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
+  } catch {
+    return [];
   }
 }
 
@@ -131,7 +140,13 @@ export function forgetFiles(name: string): { ok: false; failure: Failure } | und
  * `ERROR: (connector0) 2026/11/22 18:45:05`: of what is said again and again the words are to stay the same.
  */
 function lastWords(path: string): string | undefined {
-  const lines = (readFileIfThere(path) ?? "").slice(-4096).split("\n");
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+  const lines = text.slice(-4096).split("\n");
   const last = lines.findLast((line) => line !== "" && !/^[┌│└]/.test(line));
   return last?.replace(/^\w+: \(\S+\) [\d/]+ [\d:]+ /, "").slice(0, 200);
 }
