@@ -755,7 +755,7 @@ export const catalogue = {
     retry: "onChange",
     severity: "error",
     summary: "There is no agent socket",
-    hint: "Start the agent (systemctl start connector), or name its socket with --socket.",
+    hint: "Start the agent (systemctl start connector), or name its socket with --socket. Where that starts nothing, as without parameters, `sudo connector check` tells why.",
   },
   "socket.refused": {
     retry: "onChange",
