@@ -142,7 +142,7 @@ test("what cannot be used is refused, and no OTP is made for it", async () => {
     [["user-data", "prod", "--public-address", "me"], "an IP address, or the word metadata, not me"],
     [["user-data", "prod", "--url", "http://127.0.0.1:8443"], "https://HOST[:PORT]"],
     [["user-data", "prod", "--url", "https://c.example.com/path"], "https://HOST[:PORT]"],
-    [["user-data", "prod", "--ip", "172.18.139.4"], "gateway"],
+    [["user-data", "prod", "--ip", "172.18.139.4"], "--ip and --gateway are given both"],
     [
       ["user-data", "prod", "--ip", "172.18.139.400", "--gateway", "172.18.128.1"],
       "172.18.139.400 is not an IPv4",
