@@ -42,16 +42,29 @@ type Group = FirstPart<FailureCode>;
 export function troubleshootingPage(): string {
   const sections = Object.entries(groups).map(([group, title]) => {
     const rows = failureCodes.filter((code) => code.split(".")[0] === group).map(rowOf);
-    return `## ${title}\n\n| code | what is wrong | what to do | |\n|---|---|---|---|\n${rows.join("\n")}\n`;
+    return `### ${title}\n\n| code | what is wrong | what to do | |\n|---|---|---|---|\n${rows.join("\n")}\n`;
   });
   return `${head}\n${sections.join("\n")}`;
 }
 
-const head = `# Troubleshooting, by code
+const head = `# Troubleshooting
 
 Made from the failure catalogue (\`protocol/catalogue.ts\`) by \`npm run docs\`; do not edit it. The same code stands in
 \`connector status\`, in the controller's instance list, in logs, metrics and API answers. On an instance begin with
 \`connector status\`, then \`sudo connector check\`: they name the codes with this instance's values.
+
+## By what is seen
+
+| seen | look |
+|---|---|
+| An instance does not appear in the controller | On it: \`connector status\` has the code, \`sudo connector check\` walks the whole way, \`cloud-init status --long\` tells whether the user-data was taken. No agent: \`systemctl status connector\` has the wrong parameter. [Nobody can log in](image.md#looking-into-an-instance) |
+| It is Online and never Active | \`connector prefixes\`: which of controller, AWS and kernel says something else; then \`connector status\` |
+| It is Active, and no device gets in | \`connector-controller status\` (devices say dead, none alive): nothing comes in at the UDP port ([ports](aws.md#ports-and-security-groups)), or devices dial a private address: \`publicAddress\` |
+| One device does not get in | \`connector-device status\` on it; \`connector-controller device list\` has its path and \`session list --state waiting\` why it has no place. Others are well: its own network may let no UDP out |
+| A device is in, and an application does not answer | What [resources](admin.md#what-users-reach) its group has: \`connector-controller resource list CONNECTOR\`. Not by name, but by address: the \`resolver\` codes below. On the instance the firewall [counts](cli.md#conditions-of-the-data-path) what it dropped and what it let through; what went through and is not answered, the application's security group keeps out: it must let in the prefixes |
+| Users are moved again and again | \`connector-controller audit list\`: \`sessions.move\` has the reason ([when sessions are moved](admin.md#when-sessions-are-moved)) |
+
+## By code
 
 The last column: **error** keeps something from working, **warning** should be looked at, info is for knowing; what passes by itself
 is tried again by itself.

@@ -1,3 +1,4 @@
+import { type FailureCode, failureEntry } from "../../protocol/failures.ts";
 import type { AgentObserved, Entry } from "../../protocol/state.ts";
 import type { Instant } from "../../protocol/time.ts";
 import type { InstanceStatus } from "../../protocol/view.ts";
@@ -86,7 +87,14 @@ export function problems(parts: AgentParts): Problem[] {
 function linkProblem({ uplink }: AgentParts): Problem[] {
   if (uplink.trouble === undefined) return uplink.isContested ? [{ code: "link.superseded" }] : [];
   const { why, text } = uplink.trouble;
-  return [{ code: why, ...(text === undefined ? {} : { facts: { "controller says": text } }) }];
+  const says = text === undefined ? "" : besideSummary(why, text);
+  return [{ code: why, ...(says === "" ? {} : { facts: { "controller says": says } }) }];
+}
+
+/** A controller of this version says the code's own sentence, which stands there anyway, and then its facts in brackets. */
+function besideSummary(code: FailureCode, text: string): string {
+  const { summary } = failureEntry(code);
+  return text.startsWith(summary) ? text.slice(summary.length).replace(/^ \((.*)\)$/, "$1") : text;
 }
 
 function poolProblems({ desired, leases }: AgentParts): Problem[] {

@@ -40,11 +40,16 @@ export function userDataText({ controller, address, publicAddress, otp, ca }: Us
     ...(otp.is === "here" ? [file(otpFile, `${otp.secret}\n`)] : []),
   ];
   const fetch = ["connector", "otp", "fetch", "--out", otpFile, "--wait", "600"];
-  const commands = [
-    ...(otp.is === "here" ? [] : [[...fetch, otp.reference]]),
-    // Credentials are read at the start: a password that was fetched wants another one. What cloud-init wrote was there before.
-    ["systemctl", otp.is === "here" ? "start" : "restart", "--no-block", "connector.service"],
-  ];
+  // Enabled for later boots, too, where the distribution's presets have not done it: user-data runs at the first one only.
+  // Credentials are read at the start: a password that was fetched wants another one. What cloud-init wrote was there before.
+  const commands =
+    otp.is === "here"
+      ? [["systemctl", "enable", "--now", "--no-block", unit]]
+      : [
+          ["systemctl", "enable", unit],
+          [...fetch, otp.reference],
+          ["systemctl", "restart", "--no-block", unit],
+        ];
   const body = yamlText(files, commands);
   const text = `${headOf({ address, publicAddress })}#cloud-config\n${body}`;
   const bytes = Buffer.byteLength(text);
@@ -81,6 +86,7 @@ function headOf({ address, publicAddress }: Pick<UserData, "address" | "publicAd
   return publicAddress?.is === "metadata" ? template : "";
 }
 
+const unit = "connector.service";
 const caFile = "/etc/connector/ca.pem";
 const otpFile = "/run/credstore/connector.otp";
 

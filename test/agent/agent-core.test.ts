@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { InstanceReading } from "../../agent/core/enrolment.ts";
 import { closeCodes } from "../../protocol/close.ts";
-import { failed, success } from "../../protocol/failures.ts";
+import { failed, failureEntry, success } from "../../protocol/failures.ts";
 import type { SessionSpec } from "../../protocol/specs.ts";
 import { configured, ipv4Prefix, ipv6Prefix, known, unknown } from "./fixture.ts";
 import { ec2InstanceId, emptyDisk, enrolledDisk, parameters, World } from "./world.ts";
@@ -159,6 +159,19 @@ describe("the way to Active", () => {
 });
 
 describe("refusals", () => {
+  test("of the controller's words those are told that the code's own sentence does not have", () => {
+    const told = (text: string) => {
+      const world = new World(emptyDisk());
+      world.refusal = "otp.used";
+      world.refusalText = text;
+      return world.run({ kind: "start" }).pass(1_000).conditions["otp.used"]?.text;
+    };
+    const { summary } = failureEntry("otp.used");
+    expect(told(summary)).toBe(summary);
+    expect(told(`${summary} (by i-1)`)).toBe(`${summary} (controller says by i-1)`);
+    expect(told("Something newer")).toBe(`${summary} (controller says Something newer)`);
+  });
+
   test("a used password stops the link; another password is tried at once", () => {
     const world = new World(emptyDisk());
     world.refusal = "otp.used";

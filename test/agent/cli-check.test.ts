@@ -10,6 +10,7 @@ import { IdentityFile } from "../../agent/adapters/identity-file.ts";
 import { judgeClock } from "../../agent/cli/check/clock.ts";
 import { type ControllerSeen, judgeController } from "../../agent/cli/check/controller.ts";
 import type { Line } from "../../agent/cli/check/line.ts";
+import { judgeEndpoint } from "../../agent/cli/check/metadata.ts";
 import { judgeOtp, judgeStateFolder } from "../../agent/cli/check/state.ts";
 import { createAuthority, loopbackNames } from "../../lab/certificates.ts";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
@@ -124,6 +125,23 @@ test("a wrong address and a wrong gateway are named with the right ones", async 
     code: "parameters.gateway-mismatch",
     text: expect.stringContaining(gateway),
   });
+});
+
+test("what devices dial is compared with the public address that EC2 gave the instance", () => {
+  const dialled = (publicAddress: string, publicIpv4?: string) => {
+    const { result, text } = judgeEndpoint(
+      { ip: "10.0.0.4", publicAddress, wireguardPort: 51_820 },
+      publicIpv4,
+    );
+    return `${result} ${text}`;
+  };
+  expect(dialled("10.0.0.4")).toBe("ok devices dial 10.0.0.4, UDP 51820");
+  expect(dialled("10.0.0.4", "198.51.100.4")).toMatch(/^ok .* this would be 198\.51\.100\.4$/);
+  expect(dialled("198.51.100.4", "198.51.100.4")).toBe("ok devices dial 198.51.100.4, UDP 51820");
+  expect(dialled("198.51.100.4")).toMatch(/^ok /);
+  expect(dialled("2001:db8::4", "198.51.100.4")).toMatch(/^ok /);
+  // As after a stop and a start.
+  expect(dialled("198.51.100.4", "198.51.100.9")).toMatch(/^warn .* public address is 198\.51\.100\.9$/);
 });
 
 test("a metadata service that hangs fails within seconds", async () => {

@@ -114,6 +114,8 @@ export class World {
   /** Where nobody listens, dialling fails at once. */
   isControllerThere = true;
   refusal: FailureCode | undefined;
+  /** How it words the next refusal. */
+  refusalText = "no";
   /** What happens to a frame on its way, either direction: how often it arrives. */
   copies: () => 0 | 1 | 2 = () => 1;
 
@@ -376,7 +378,7 @@ export class World {
     const hear = (message: ControllerMessage) =>
       this.#inputs.push({ kind: "link", input: { kind: "received", dialId, message } });
     if (this.refusal !== undefined) {
-      hear({ type: "refused", code: this.refusal, text: "no" });
+      hear({ type: "refused", code: this.refusal, text: this.refusalText });
       this.#inputs.push({ kind: "link", input: { kind: "closed", dialId, why: 4000 } });
       return;
     }

@@ -66,6 +66,7 @@ withCloudInit(
     expect(parameters).toMatchObject({ ip: "172.18.139.4", gateway: "172.18.128.1" });
     const { runcmd } = parse(text) as { runcmd: string[][] };
     expect(runcmd).toEqual([
+      ["systemctl", "enable", "connector.service"],
       ["connector", "otp", "fetch", "--out", "/run/credstore/connector.otp", "--wait", "600", reference],
       ["systemctl", "restart", "--no-block", "connector.service"],
     ]);
@@ -95,7 +96,7 @@ withCloudInit("what devices dial: an address that is given, or the public one of
 test("with its OTP inside, an agent that the boot has started is left alone", () => {
   const text = textOf({ ...one, otp: { is: "here", secret: "secret" } });
   const { runcmd } = parse(text) as { runcmd: string[][] };
-  expect(runcmd).toEqual([["systemctl", "start", "--no-block", "connector.service"]]);
+  expect(runcmd).toEqual([["systemctl", "enable", "--now", "--no-block", "connector.service"]]);
 });
 
 let served: Served;
@@ -141,7 +142,7 @@ test("what cannot be used is refused, and no OTP is made for it", async () => {
     [["user-data", "prod", "--public-address", "me"], "an IP address, or the word metadata, not me"],
     [["user-data", "prod", "--url", "http://127.0.0.1:8443"], "https://HOST[:PORT]"],
     [["user-data", "prod", "--url", "https://c.example.com/path"], "https://HOST[:PORT]"],
-    [["user-data", "prod", "--ip", "172.18.139.4"], "gateway"],
+    [["user-data", "prod", "--ip", "172.18.139.4"], "--ip and --gateway are given both"],
     [
       ["user-data", "prod", "--ip", "172.18.139.400", "--gateway", "172.18.128.1"],
       "172.18.139.400 is not an IPv4",

@@ -10,7 +10,7 @@ import { judgeController, walkToController } from "./controller.ts";
 import { type DataPathHost, judgeDataPath, lookAtDataPath } from "./datapath/main.ts";
 import { isEnrolled, judgeIdentity, lookAtIdentity } from "./identity.ts";
 import { type Line, skip } from "./line.ts";
-import { judgeMetadata } from "./metadata.ts";
+import { judgeEndpoint, judgeMetadata } from "./metadata.ts";
 import { judgeParameters, readCa } from "./parameters.ts";
 import { checkReport } from "./report.ts";
 import { judgeOtp, judgeStateFolder, lookAtFile, lookAtFolder } from "./state.ts";
@@ -53,6 +53,7 @@ export async function checkHost({ parameters: path, stateDir, env }: Host): Prom
     ...judgeCloudInit(cloudInit, metadata.hasUserData),
     ...judgeParameters(path, result),
     ...judgeMetadata(metadata.reading, parameters, local),
+    judgeEndpoint(parameters, metadata.publicIpv4),
     judgeStateFolder(stateDir, lookAtFolder(stateDir)),
     judgeIdentity(identity, metadata.ec2InstanceId),
     judgeOtp(parameters?.otpFile, otp, isEnrolled(identity)),
@@ -67,10 +68,15 @@ async function lookAtMetadata(parameters: Parameters | undefined, env: Environme
   const imds = new Imds({ env, clock: systemClock, ip: parameters?.ip });
   const reading = await imds.readPrefixes();
   if (reading.is === "unknown") return { reading };
-  const [id, userData] = await Promise.all([imds.get("meta-data/instance-id"), imds.get("user-data")]);
+  const [id, publicIpv4, userData] = await Promise.all([
+    imds.get("meta-data/instance-id"),
+    imds.get("meta-data/public-ipv4"),
+    imds.get("user-data"),
+  ]);
   return {
     reading,
     ec2InstanceId: id.ok ? id.value : undefined,
+    publicIpv4: publicIpv4.ok ? publicIpv4.value?.trim() : undefined,
     hasUserData: userData.ok ? userData.value !== undefined : undefined,
   };
 }

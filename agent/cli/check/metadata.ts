@@ -2,7 +2,7 @@ import { Failure, type FailureCode } from "../../../protocol/failures.ts";
 import type { Parameters } from "../../core/parameters.ts";
 import { compareWithInstance } from "../../core/placement.ts";
 import type { PrefixReading } from "../../core/ports.ts";
-import { type Line, lineOf, ok, skip } from "./line.ts";
+import { type Line, lineOf, ok, skip, warn } from "./line.ts";
 
 /** What the metadata service says, and whether the parameters agree with it and with the host's own addresses. */
 export function judgeMetadata(
@@ -34,6 +34,29 @@ export function judgeMetadata(
         }
       : ok("prefixes", `${[...reading.ipv4, ...reading.ipv6].join(", ")}`),
   ];
+}
+
+/**
+ * What devices dial, beside the public address that EC2 says the instance has; undefined where it has none. One that is not an
+ * Elastic IP is another one after a stop and a start.
+ */
+export function judgeEndpoint(
+  parameters: Pick<Parameters, "ip" | "publicAddress" | "wireguardPort"> | undefined,
+  publicIpv4: string | undefined,
+): Line {
+  if (parameters === undefined) return skip("endpoint", "needs valid parameters");
+  const { ip, publicAddress, wireguardPort } = parameters;
+  const dialled = `devices dial ${publicAddress}, UDP ${wireguardPort}`;
+  if (publicIpv4 === undefined || publicIpv4 === publicAddress || publicAddress.includes(":")) {
+    return ok("endpoint", dialled);
+  }
+  if (publicAddress === ip)
+    return ok("endpoint", `${dialled}; from the internet this would be ${publicIpv4}`);
+  return warn(
+    "endpoint",
+    `${dialled}, and the instance's public address is ${publicIpv4}`,
+    "Right where it is a load balancer's. Otherwise correct `publicAddress` in /etc/connector/enroll.yaml, then `systemctl restart connector`.",
+  );
 }
 
 function judgeAddresses(

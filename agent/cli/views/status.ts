@@ -145,7 +145,9 @@ function next({ status, conditions, drain, departure }: StatusView): string {
   );
   switch (status) {
     case "Configured":
-      return "enrol it: `connector check` tells what is missing.";
+      return conditions.some(({ severity }) => severity !== "info")
+        ? "follow the arrows above, first things first; `connector check` walks the whole way."
+        : "enrol it: `connector check` tells what is missing.";
     case "Offline":
       return "`connector check` finds out where the way to the controller ends. Connected users are not affected.";
     case "Online":

@@ -39,8 +39,11 @@ export function userDataOptions(argv: Argv) {
       requiresArg: true,
       describe: "No OTP inside: the instance fetches it with its role, from ssm:NAME or secretsmanager:ID",
     })
-    .implies({ ip: "gateway", gateway: "ip" })
     .conflicts("otp-from", ["life-minutes", "quiet", "out"])
+    .check(({ ip, gateway }) => {
+      if ((ip === undefined) === (gateway === undefined)) return true;
+      throw new Error("--ip and --gateway are given both, or neither of them");
+    })
     .check(({ "otp-from": from }) => {
       if (from === undefined || /^(ssm|secretsmanager):\S+$/.test(String(from))) return true;
       throw new Error(`--otp-from takes ssm:NAME or secretsmanager:ID, not ${from}`);
