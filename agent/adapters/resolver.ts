@@ -87,9 +87,18 @@ export class Resolver implements AsyncDisposable {
       const { dns, resources, tunnel } = this.#plan;
       this.#upstreams.watch(dns === undefined ? [] : serversOf(dns));
       const { serversFile, pidFile } = resolverPaths(this.#folder);
-      const place = { tunnel, serversFile, pidFile, user: userInfo().username };
+      const place = { tunnel, serversFile, pidFile, user: ownName() };
       await this.#dnsmasq.apply(dns && resolverFiles(dns, resources.values(), place, this.#upstreams.silent));
       this.#domains = domainsOf(resources.values());
     }
+  }
+}
+
+/** dnsmasq wants a name that there is. Where this process's user has none, as in a container, it cannot become another anyway. */
+function ownName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return "root";
   }
 }

@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { startDnsmasq } from "../../agent/adapters/dnsmasq-process.ts";
 import { NftMonitor } from "../../agent/adapters/nft-monitor.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { noNamespaces } from "../support/namespaces.ts";
 import { keepingLog } from "../support/quiet-log.ts";
 
 const child = join(import.meta.dirname, "descriptors-child.ts");
@@ -40,3 +41,18 @@ test("a program that cannot even be tried is told, and tried again", async () =>
   using _ = new NftMonitor({ log, inside, onChange: () => undefined });
   expect(lines).toMatchObject([{ level: "warn", fields: { why: expect.stringContaining("ENOTDIR") } }]);
 });
+
+const nameless = "a user without a name, as in a container, has a resolver as far as it may have one";
+test.skipIf(noNamespaces !== undefined)(
+  noNamespaces === undefined ? nameless : `${nameless} (skipped: ${noNamespaces})`,
+  { timeout: 20_000 },
+  async () => {
+    using folder = temporaryFolder();
+    chmodSync(folder.path, 0o777);
+    const program = [process.execPath, join(import.meta.dirname, "nameless-child.ts"), folder.path];
+    // In a network of its own: nobody answers there.
+    const command = ["-n", "setpriv", "--reuid", "54321", "--clear-groups", ...program];
+    const { stdout } = await promisify(execFile)("unshare", command);
+    expect(stdout).toBe("lives on\n");
+  },
+);
