@@ -362,13 +362,18 @@ describe("parameters", () => {
       };
     };
 
-    test("are taken as they were judged, and not read a second time", async () => {
+    const online = async () => {
       const agent = instance({ otp });
       const text = readFileSync(agent.parametersFile, "utf8");
       const write = slowly(agent.parametersFile);
       agent.start();
       await write(text);
       await agent.reaches("Online");
+      return { agent, text, write };
+    };
+
+    test("are taken as they were judged, and not read a second time", async () => {
+      const { agent, text, write } = await online();
       agent.signal("SIGHUP");
       await write(`${text}publicAddress: 203.0.113.7\n`);
       await until("begun anew", () => starts(agent) === 2);
@@ -376,12 +381,7 @@ describe("parameters", () => {
     });
 
     test("are read again after a SIGHUP that comes while one agent gives way to the next", async () => {
-      const agent = instance({ otp });
-      const text = readFileSync(agent.parametersFile, "utf8");
-      const write = slowly(agent.parametersFile);
-      agent.start();
-      await write(text);
-      await agent.reaches("Online");
+      const { agent, text, write } = await online();
       agent.signal("SIGHUP");
       await write(`${text}publicAddress: 203.0.113.7\n`, () => agent.signal("SIGHUP"));
       await write(`${text}publicAddress: 203.0.113.8\n`);
