@@ -1,4 +1,4 @@
-import { connect, type Server } from "node:net";
+import { connect } from "node:net";
 import type { Instance } from "../imds/instance.ts";
 import type { Imds } from "../imds/server.ts";
 import { nft } from "./commands.ts";
@@ -22,7 +22,7 @@ export class VpcInstance extends Host {
   readonly publicIpv4: string;
   /** Assigning and unassigning through it changes metadata and routes, each after its own propagation. */
   readonly imds: Imds;
-  #metadata: Server | undefined;
+  #metadata: Disposable | undefined;
 
   constructor(options: VpcInstanceOptions) {
     super(options);
@@ -40,12 +40,11 @@ export class VpcInstance extends Host {
     if (address === null || typeof address === "string") throw new Error("the namespace gave no TCP socket");
     const { hostname: host, port } = new URL(this.imds.url);
     this.#metadata = relay(inside, () => connect({ host, port: Number(port), allowHalfOpen: true }));
-    this.#metadata.unref();
     await nft(router.namespace, `add element inet router metadata { ${link} : ${address.port} }`);
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
-    this.#metadata?.close();
+    this.#metadata?.[Symbol.dispose]();
     await super[Symbol.asyncDispose]();
   }
 }
