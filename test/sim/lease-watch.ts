@@ -137,7 +137,7 @@ export class LeaseWatch {
     for (const [name, last] of this.#last) {
       if (!name.startsWith(`${host.name} `)) continue;
       const isPlanned = addresses.has(name.slice(host.name.length + 1));
-      if (last.wasPlanned && !isPlanned) last.restsSinceMs ??= this.#world.agenda.nowMs;
+      if (last.wasPlanned && !isPlanned) rests(last, this.#world.agenda.nowMs);
       if (!isPlanned) continue;
       last.restsSinceMs = undefined;
       last.wasPlanned = true;
@@ -180,7 +180,7 @@ export class LeaseWatch {
       if (address === undefined) continue;
       const name = `${host.name} ${address}`;
       const last = this.#last.get(name);
-      if (last?.device === device) last.restsSinceMs ??= last.restedSinceMs ?? nowMs;
+      if (last?.device === device) rests(last, nowMs);
       else this.#last.set(name, { device, ...unused, restsSinceMs: nowMs });
     }
   }
@@ -229,6 +229,10 @@ const unused = { wasPlanned: false, wasUsed: false, restedSinceMs: undefined } a
 function uses(last: LastUse): void {
   last.wasUsed = true;
   last.restedSinceMs = undefined;
+}
+
+function rests(last: LastUse, nowMs: number): void {
+  last.restsSinceMs ??= last.restedSinceMs ?? nowMs;
 }
 
 /**

@@ -38,7 +38,7 @@ export class Mirror {
   readonly #keys = new Map<number, string>();
   /** By instance. */
   readonly #told = new Map<string, Told>();
-  /** Instances that have refused a session or ended it: they may be left out. */
+  /** Instances that have refused a session, ended it or gave it what is another's: they may be left out. */
   readonly #refused = new Set<string>();
   /** Names of instances that a device has called dead: they may be avoided. */
   readonly #doubted = new Set<string>();
@@ -163,11 +163,23 @@ export class Mirror {
       if (name === "instance") told.status = (value as { status: InstanceStatus }).status;
       if (name.startsWith("pool/")) told.pools.set(name.slice("pool/".length), value as PoolCounts);
       if (name.startsWith("lease/")) this.#rests(`${instance} ${name.slice("lease/".length)}`, value);
-      if (name.startsWith("session/") && (value as SessionOutcome).outcome !== "granted") {
-        this.#refused.add(`${name.slice("session/".length)} ${instance}`);
+      if (name.startsWith("session/")) {
+        this.#became(instance, name.slice("session/".length), value as SessionOutcome);
       }
     }
     if (isOfStatus) this.#haveReturned();
+  }
+
+  /** It may give what another has there, as where each knows of other grants after the controller was restored. */
+  #became(instance: string, id: string, said: SessionOutcome): void {
+    const isAnothers = this.#world.controller.tables.all("session").some(({ id: other, place }) => {
+      if (said.outcome !== "granted" || other === id) return false;
+      if (place.is !== "attached" || place.instance !== instance) return false;
+      return [place.ipv4, place.ipv6].some((address) => {
+        return address !== undefined && (address === said.ipv4 || address === said.ipv6);
+      });
+    });
+    if (said.outcome !== "granted" || isAnothers) this.#refused.add(`${id} ${instance}`);
   }
 
   /** How long the controller has waited for its group, while it has to. */

@@ -34,6 +34,7 @@ export class World {
   /** The password each instance was last brought. */
   readonly passwords = new Map<InstanceHost, string>();
   #marks = 0;
+  readonly #otpGivenAtMs = new Map<InstanceHost, number>();
 
   constructor(shape: Shape, isTraced = false) {
     this.shape = shape;
@@ -133,7 +134,16 @@ export class World {
   /** A password, where it is to be found at the next look. */
   giveOtp(host: InstanceHost, secret: string): void {
     this.#marks += 1;
+    this.#otpGivenAtMs.set(host, this.agenda.nowMs);
     host.disk.otp = { mark: `mark ${this.#marks}`, text: secret };
+  }
+
+  /** An operator who reads what the instance says brings another, and gives it time to be tried. */
+  #isToReplaceOtp(host: InstanceHost): boolean {
+    const sinceMs = this.agenda.nowMs - (this.#otpGivenAtMs.get(host) ?? 0);
+    if (!this.isHealed || sinceMs < 20_000) return false;
+    const conditions = host.agent?.views(() => host.now).status().conditions ?? [];
+    return conditions.some(({ code }) => /^otp\.(unknown|used|revoked)$/.test(code));
   }
 
   #operateEvery(ms: number): void {
@@ -153,7 +163,8 @@ export class World {
     // Who was let in and did not hear of it needs its password, or another one where that was taken away.
     const isIn = identity.is === "saved" && identity.record.enrolment !== undefined;
     if (row === undefined || (!isIn && host.disk.otp === undefined)) {
-      if (host.disk.otp !== undefined) return;
+      if (host.disk.otp !== undefined && !this.#isToReplaceOtp(host)) return;
+      host.disk.otp = undefined;
       this.command({ command: "otp.create", connector: "prod", lifeMinutes: 1440 }, (value) => {
         if (host.disk.otp !== undefined) return;
         const { secret } = value as { secret: string };
