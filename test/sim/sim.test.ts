@@ -7,7 +7,7 @@ import { type Scenario, scenarioOf } from "./scenario.ts";
 import { shapeOf } from "./shape.ts";
 import { tellFinding } from "./tell.ts";
 
-/** New worlds with every run of the tests, until this number of them or this time; `npm run sim` runs them for longer. */
+/** Worlds beside those that once found something, up to this number or for this time; `npm run sim` makes others, for longer. */
 const budget = { seeds: 300, ms: 10_000 };
 
 test("one seed is one run, byte for byte", () => {
