@@ -7,7 +7,6 @@ import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder } from "../protocol/node/files.ts";
 import type { Logger } from "../protocol/node/log.ts";
 import { softwareVersion } from "../protocol/node/software.ts";
-import type { Secret } from "../protocol/secret.ts";
 import { protocolVersion, protocolVersionMin } from "../protocol/version.ts";
 import { ControllerAddresses } from "./adapters/controller-addresses.ts";
 import { logEvent } from "./adapters/event-log.ts";
@@ -17,7 +16,6 @@ import { StateFile } from "./adapters/state-file.ts";
 import { UserFiles } from "./adapters/user-files.ts";
 import { startCarrier, type TunnelChoice } from "./carrier.ts";
 import type { Proof } from "./core/admission.ts";
-import type { Wants } from "./core/attachment.ts";
 import { Device } from "./core/device.ts";
 import type { DeviceEffect, DeviceInput } from "./core/effects.ts";
 
@@ -54,13 +52,14 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   const { saved, keptAs } = stateFile.open();
   if (keptAs !== undefined) log.warn({ code: "device.state-damaged", keptAs }, "the state file was damaged");
 
+  const readCode = () => readOr(log, "the join code cannot be read", () => files.readCode());
   const core = new Device({
     link: { ...linkDefaults, random: Math.random },
     hostOs: hostOs(),
     version: softwareVersion,
     probes: options.tunnel.is === "on",
     wants: files.readWants(),
-    code: readCode(files, log),
+    code: readCode(),
     saved,
   });
   const driver = new Driver<DeviceInput, DeviceEffect>({
@@ -119,9 +118,10 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   }
 
   files.watch(
-    () => driver.post({ kind: "code", code: readCode(files, log) }),
+    () => driver.post({ kind: "code", code: readCode() }),
     () => {
-      const wants = readWants(files, log);
+      // What was known stays.
+      const wants = readOr(log, "whether to be attached cannot be read", () => files.readWants());
       if (wants !== undefined) driver.post({ kind: "wants", wants });
     },
   );
@@ -138,22 +138,12 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   };
 }
 
-/** A code that cannot be read is none, until the file changes again. */
-function readCode(files: UserFiles, log: Logger): Secret | undefined {
+/** Undefined where it cannot be read, as where another user wrote it; told once, for it is read again when it changes. */
+function readOr<T>(log: Logger, unreadable: string, read: () => T): T | undefined {
   try {
-    return files.readCode();
+    return read();
   } catch (error) {
-    log.warn({ problem: (error as Error).message }, "the join code cannot be read");
-    return undefined;
-  }
-}
-
-/** Undefined when it cannot be read, as where another user wrote it: what was known stays, until the file changes again. */
-function readWants(files: UserFiles, log: Logger): Wants | undefined {
-  try {
-    return files.readWants();
-  } catch (error) {
-    log.warn({ problem: (error as Error).message }, "whether to be attached cannot be read");
+    log.warn({ problem: (error as Error).message }, unreadable);
     return undefined;
   }
 }

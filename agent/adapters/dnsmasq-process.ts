@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { failed, type Result, success } from "../../protocol/failures.ts";
+import { processIds } from "../../protocol/node/processes.ts";
 
 /** The process behind the resolver: finding, starting, signalling and ending it. */
 
@@ -38,14 +39,7 @@ export function boundLog({ log }: DnsmasqFiles): void {
 
 /** One whose file with the process id was lost would keep every other from the port, and never be found again. */
 function strays({ config }: DnsmasqFiles): number[] {
-  try {
-    return readdirSync("/proc")
-      .map(Number)
-      .filter((pid) => pid > 1 && isOurs(pid, config));
-  } catch {
-    // Out of descriptors: the next one says so, or that it cannot listen.
-    return [];
-  }
+  return processIds().filter((pid) => pid > 1 && isOurs(pid, config));
 }
 
 /**

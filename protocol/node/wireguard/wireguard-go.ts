@@ -3,7 +3,6 @@ import {
   closeSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -15,6 +14,7 @@ import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Failure, failed, type Result, success } from "../../failures.ts";
 import { storageFailure } from "../files.ts";
+import { processIds } from "../processes.ts";
 import { controlSocketOf, type UapiControl } from "./uapi.ts";
 
 /** The process behind one interface: finding, starting and killing it. */
@@ -94,23 +94,14 @@ export async function startWireguardGo(
  * this name too.
  */
 export function killWireguardGo(name: string, namespace: string): void {
-  for (const pid of processes()) {
+  for (const pid of processIds()) {
     try {
       const [file = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
       if (basename(file) !== command || !args.includes(name)) continue;
-      if (readlinkSync(`/proc/${pid}/ns/net`) === namespace) process.kill(Number(pid), "SIGKILL");
+      if (readlinkSync(`/proc/${pid}/ns/net`) === namespace) process.kill(pid, "SIGKILL");
     } catch {
       // It ended meanwhile, or is not ours to look at.
     }
-  }
-}
-
-/** None where the process is out of descriptors: whoever kills looks whether it helped, and comes again. */
-function processes(): string[] {
-  try {
-    return readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
-  } catch {
-    return [];
   }
 }
 
