@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startOf } from "../protocol/node/processes.ts";
 
 const namePrefix = "connector-lab-";
 /** What a Unix socket's path may have (unix(7)), less what the longest in a run folder has after the folder's parent. */
@@ -60,21 +61,16 @@ function ownerIn(folder: string): string | undefined {
   }
 }
 
-/** A process id and when that process started (proc_pid_stat(5), field 22): ids are used again, the pair is not. */
+/** A process id and when that process started: ids are used again, the pair is not. Undefined when it does not run. */
 export function ownerOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-    return `${pid} ${startedAt}`;
-  } catch {
-    return undefined;
-  }
+  const startedAt = startOf(pid);
+  return startedAt === undefined ? undefined : `${pid} ${startedAt}`;
 }
 
 function byAge(a: string, b: string): number {
-  return startOf(a) - startOf(b);
+  return startedIn(a) - startedIn(b);
 }
 
-function startOf(folder: string): number {
+function startedIn(folder: string): number {
   return Number(ownerIn(folder)?.split(" ")[1] ?? 0);
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { Code, Epoch, EpochMs, Id, Key32, Name } from "../../protocol/names.ts";
 import { readFileIfThere, writeFileDurably } from "../../protocol/node/files.ts";
+import { startOf } from "../../protocol/node/processes.ts";
 
 const Names = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("none") }),
@@ -64,10 +65,4 @@ export class TunnelFile {
       return undefined;
     }
   }
-}
-
-/** When a process started, in ticks since the boot (proc_pid_stat(5), field 22): its number may be given again. */
-function startOf(pid: number): string | undefined {
-  const stat = readFileIfThere(`/proc/${pid}/stat`);
-  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
 }

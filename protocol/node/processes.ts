@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /**
  * The ids of all processes that this one can see. None while it is out of descriptors: whoever looks for one to end it sees
@@ -11,5 +11,21 @@ export function processIds(): number[] {
       .filter((pid) => pid > 0);
   } catch {
     return [];
+  }
+}
+
+/**
+ * When a process started, in clock ticks since the boot (proc_pid_stat(5), field 22): ids are given again, the pair is not.
+ * Undefined when there is no such process, and when it has ended: one that was killed keeps its id, as a zombie, until its
+ * parent has asked how it ended.
+ */
+export function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command, in parentheses, may hold spaces and parentheses of its own; the state is field 3.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return /[ZX]/.test(fields[0] ?? "") ? undefined : fields[19];
+  } catch {
+    return undefined;
   }
 }

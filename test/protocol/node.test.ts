@@ -14,6 +14,7 @@ import {
   signText,
   verifyText,
 } from "../../protocol/node/keys.ts";
+import { startOf } from "../../protocol/node/processes.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 
@@ -117,4 +118,25 @@ test("complaints that nobody reads do not change what a command ends with", asyn
   });
   child.stderr.destroy();
   expect(await once(child, "close")).toEqual([2, null]);
+});
+
+test("a process that was killed does not run, though nobody has asked yet how it ended", async () => {
+  // The shell starts one in the background and becomes another, which never asks.
+  const parent = spawn("sh", ["-c", "sleep 1000 & echo $!; exec sleep 1000"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const [said] = await once(parent.stdout, "data");
+  const child = Number(said);
+  try {
+    const startedAt = startOf(child);
+    expect(Number(startedAt)).toBeGreaterThan(0);
+    expect(startOf(child)).toBe(startedAt);
+    process.kill(child, "SIGKILL");
+    await until("its end", () => startOf(child) === undefined);
+    expect(readFileSync(`/proc/${child}/stat`, "utf8")).toContain(") Z ");
+  } finally {
+    parent.kill("SIGKILL");
+  }
+  expect(startOf(process.pid)).toMatch(/^\d+$/);
+  expect(startOf(2 ** 30)).toBeUndefined();
 });
