@@ -132,7 +132,7 @@ export class Agent implements Core<AgentInput, AgentEffect> {
   #heard(heard: Heard | undefined, now: Instant): void {
     switch (heard?.is) {
       case "known":
-        this.#lease({ kind: "seen", sessions: heard.sessions }, now);
+        this.#lease({ kind: "seen", sessions: heard.sessions, throughMs: heard.throughMs }, now);
         break;
       case "unknown":
         this.#lease({ kind: "spare", untilMs: heard.spareUntilMs }, now);

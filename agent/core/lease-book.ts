@@ -25,6 +25,9 @@ export class LeaseBook {
   readonly #deadlines = new Deadlines<Lease>();
   readonly #clock: LeaseClock;
   readonly #coolDownMs: number;
+  /** What ran out since devices were listened to: of each it is still to be seen whether it was. BOUNDED: live leases. */
+  readonly #unheard = new Set<Lease>();
+  #heardThroughMs = Number.NEGATIVE_INFINITY;
   #order = 0;
 
   constructor(options: { clock: LeaseClock; coolDownMs: number; changes: LeaseChanges }) {
@@ -116,6 +119,16 @@ export class LeaseBook {
     this.table.replace(lease, { ...lease.row, ...this.#clock.at(untilMs) });
   }
 
+  /** Every device that sent something before `throughMs` has renewed its lease: what had run out by then is over. */
+  heard(throughMs = this.#heardThroughMs): void {
+    this.#heardThroughMs = throughMs;
+    for (const lease of this.#unheard) {
+      const isOpen = lease.row.state === "leased" && !lease.forgotten;
+      if (isOpen) this.#deadlines.set(lease, lease.row.untilMonotonicMs);
+    }
+    this.#unheard.clear();
+  }
+
   /** Undoes a grant that could not be written: the lease is what it was before. */
   giveBack(leases: readonly Lease[]): void {
     for (const lease of leases) {
@@ -144,7 +157,7 @@ export class LeaseBook {
     }
   }
 
-  /** Ends cool-downs, and returns the leases that expired: they are still to be cooled. */
+  /** Ends cool-downs, and returns the leases that expired unheard: they are still to be cooled. */
   takeExpired(now: Instant): Lease[] {
     const expired: Lease[] = [];
     for (;;) {
@@ -152,8 +165,9 @@ export class LeaseBook {
       if (lease === undefined) return expired;
       const endsAtMs = lease.row.untilMonotonicMs;
       if (endsAtMs > now.monotonicMs) this.#deadlines.set(lease, endsAtMs);
-      else if (lease.row.state === "leased") expired.push(lease);
-      else this.#release(lease);
+      else if (lease.row.state === "cooling") this.#release(lease);
+      else if (endsAtMs <= this.#heardThroughMs) expired.push(lease);
+      else this.#unheard.add(lease);
     }
   }
 

@@ -24,8 +24,15 @@ export type LeaseInput =
       readonly over: readonly string[];
       readonly snapshot: boolean;
     }
-  /** When each session's device was last heard, monotonic ms: renews the lease. */
-  | { readonly kind: "seen"; readonly sessions: Iterable<readonly [id: string, atMonotonicMs: number]> }
+  /**
+   * When each session's device was last heard, monotonic ms: renews the lease. Whoever sent something before `throughMs` is
+   * among them: a lease that ran out by then is over.
+   */
+  | {
+      readonly kind: "seen";
+      readonly sessions: Iterable<readonly [id: string, atMonotonicMs: number]>;
+      readonly throughMs: number;
+    }
   /** Nobody can say which devices are connected: no lease of a session ends before this, monotonic ms. */
   | { readonly kind: "spare"; readonly untilMs: number }
   | { readonly kind: "stored"; readonly effectId: number }

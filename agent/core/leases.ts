@@ -156,9 +156,11 @@ export class Leases implements Core<LeaseInput, LeaseEffect> {
         return;
       case "seen":
         this.#sessions.seen(input.sessions, now);
+        this.#book.heard(input.throughMs);
         return;
       case "spare":
         this.#sessions.spare(input.untilMs);
+        this.#book.heard();
         return;
       case "stored":
         this.#confirm(input.effectId, now);

@@ -17,13 +17,19 @@ export type TrafficEffect = { readonly do: "readTraffic"; readonly effectId: num
 
 /** What it means for leases: who was heard when, or that nobody can say. */
 export type Heard =
-  | { readonly is: "known"; readonly sessions: Iterable<readonly [session: string, atMonotonicMs: number]> }
+  | {
+      readonly is: "known";
+      readonly sessions: Iterable<readonly [session: string, atMonotonicMs: number]>;
+      /** When the reading began, monotonic ms. */
+      readonly throughMs: number;
+    }
   | { readonly is: "unknown"; readonly spareUntilMs: number };
 
 /** What the devices have sent and received, as read from the data path every few seconds. */
 export class Traffic {
   readonly #readings = new Recurring(pace);
   #effectId = 0;
+  #begunAtMs = 0;
   /** BOUNDED: one per session of the last reading. */
   #sessions: ReadonlyMap<string, SessionTraffic> = new Map();
   #active = 0;
@@ -32,7 +38,9 @@ export class Traffic {
   #failure: FailureFacts | undefined;
 
   next(now: Instant): TrafficEffect[] {
-    return this.#readings.begin(now) ? [{ do: "readTraffic", effectId: ++this.#effectId }] : [];
+    if (!this.#readings.begin(now)) return [];
+    this.#begunAtMs = now.monotonicMs;
+    return [{ do: "readTraffic", effectId: ++this.#effectId }];
   }
 
   /** Undefined for a reading that nobody waits for. */
@@ -54,7 +62,7 @@ export class Traffic {
     );
     this.#isHeard = heard.length > 0;
     this.#active = heard.filter(([, atMs]) => atMs >= now.monotonicMs - activeForMs).length;
-    return { is: "known", sessions: heard };
+    return { is: "known", sessions: heard, throughMs: this.#begunAtMs };
   }
 
   /** Before the first reading, too. */

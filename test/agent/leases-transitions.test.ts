@@ -200,6 +200,7 @@ const happen: Record<Happening, (w: LeaseWorld) => void> = {
   storeFailed: (w) => w.storeFailed(),
   "lease time passes": (w) => {
     w.pass(60 * 60_000);
+    w.seen();
     w.input({ kind: "tick" });
   },
   "range vanishes": (w) => w.configure(pools, [range]),

@@ -147,6 +147,61 @@ test("a lease runs out when its device is not heard, and the same epoch is not s
   expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted", epoch: 2, ipv4: "10.0.0.16" });
 });
 
+test("a lease ends by a reading that began when it had run out: who came back before that is heard in it", () => {
+  const w = world();
+  w.want(["s1", session("d1")], ["s2", session("d2")]);
+  w.settle();
+  const grantedAtMs = w.now.monotonicMs;
+  const hour = 60 * 60_000;
+  const read = (throughMs: number, heard: readonly (readonly [string, number])[] = []) => {
+    w.input({ kind: "seen", sessions: heard, throughMs: grantedAtMs + throughMs });
+    while ((w.leases.nextDeadline() ?? Number.POSITIVE_INFINITY) <= w.now.monotonicMs)
+      w.input({ kind: "tick" });
+    w.settle();
+    return ["s1", "s2"].map((id) => w.leases.outcome(id)?.outcome);
+  };
+  w.pass(hour - 1_000);
+  expect(read(hour - 1_000)).toEqual(["granted", "granted"]);
+  // The first device comes back in the last moment; the time is over before anybody has looked.
+  w.pass(1_000);
+  w.input({ kind: "tick" });
+  expect(w.leases.nextDeadline()).toBeUndefined();
+  w.pass(500);
+  // It had begun before.
+  expect(read(hour - 1)).toEqual(["granted", "granted"]);
+  w.pass(500);
+  expect(read(hour + 500, [["s1", grantedAtMs + hour - 1]])).toEqual(["granted", "ended"]);
+  // And so again, from when it was heard.
+  w.pass(hour - 1_001);
+  w.input({ kind: "tick" });
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted" });
+  expect(read(2 * hour - 1)).toEqual(["ended", "ended"]);
+});
+
+test("what nobody was heard for waits through readings that fail, and is over or not by the next", () => {
+  const w = world();
+  w.want(["s1", session("d1")]);
+  w.settle();
+  w.pass(60 * 60_000);
+  w.input({ kind: "tick" });
+  w.input({ kind: "spare", untilMs: w.now.monotonicMs + 60_000 });
+  w.live(59_999);
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "granted" });
+  w.live(1);
+  expect(w.leases.outcome("s1")).toMatchObject({ outcome: "ended" });
+  // One that is over in the meantime is not ended a second time.
+  w.want(["s2", session("d2")]);
+  w.settle();
+  w.pass(60 * 60_000);
+  w.input({ kind: "tick" });
+  w.end("s2");
+  w.settle();
+  const cooling = w.leases.leaseViews(w.now);
+  w.seen();
+  w.settle();
+  expect(w.leases.leaseViews(w.now)).toEqual(cooling);
+});
+
 test("being heard renews, and is written only when a tenth of the lease is gained", () => {
   const w = world();
   w.want(["s1", session("d1")]);

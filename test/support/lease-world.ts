@@ -81,15 +81,17 @@ export class LeaseWorld {
     this.input({ kind: "sessions", from: "controller", snapshot: false, set: [], over });
   }
 
+  /** A reading of the traffic, in no time: these devices have just been heard, the others have not. */
   seen(...ids: readonly string[]): void {
-    this.input({ kind: "seen", sessions: ids.map((id) => [id, this.now.monotonicMs] as const) });
+    const { monotonicMs } = this.now;
+    this.input({ kind: "seen", sessions: ids.map((id) => [id, monotonicMs]), throughMs: monotonicMs });
   }
 
   pass(ms: number): void {
     this.now = { monotonicMs: this.now.monotonicMs + ms, wallMs: this.now.wallMs + ms };
   }
 
-  /** Lets time pass, with a tick whenever the core asked for one, and every write succeeding. */
+  /** Lets time pass, with a tick whenever the core asked for one, nobody heard, and every write succeeding. */
   live(ms: number): void {
     const endMs = this.now.monotonicMs + ms;
     for (let left = 10_000; ; left--) {
@@ -98,6 +100,7 @@ export class LeaseWorld {
       const dueMs = this.leases.nextDeadline();
       if (dueMs === undefined || dueMs > endMs) break;
       this.pass(Math.max(0, dueMs - this.now.monotonicMs));
+      this.seen();
       this.input({ kind: "tick" });
     }
     this.pass(endMs - this.now.monotonicMs);
