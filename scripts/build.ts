@@ -1,10 +1,11 @@
 /**
- * Bundles what runs on an instance into plain JavaScript: `npm run build [-- FOLDER]`, into dist/ by default. A bundle
+ * Bundles what runs on an instance into plain JavaScript: `npm run build -- --help`. A bundle
  * starts in a third of the time and needs a fifth less memory than the sources, because what is not used of a library
  * is not loaded, and no types are stripped at the start. The packages are made of bundles: scripts/package.
  */
 import { join } from "node:path";
 import { type Plugin, rolldown } from "rolldown";
+import yargs from "yargs";
 
 const root = join(import.meta.dirname, "..");
 
@@ -82,4 +83,18 @@ function packageOf(path: string): string | undefined {
   return /node_modules\/((?:.*node_modules\/)?(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];
 }
 
-if (import.meta.main) await buildAgent(process.argv[2] ?? join(root, "dist"));
+if (import.meta.main) {
+  const { out } = await yargs(process.argv.slice(2))
+    .scriptName("npm run build --")
+    .usage("$0\n\nBundles the agent and its CLI, as the packages have them.")
+    .option("out", {
+      type: "string",
+      requiresArg: true,
+      default: join(root, "dist"),
+      defaultDescription: "dist",
+      describe: "Where to",
+    })
+    .strict()
+    .parseAsync();
+  await buildAgent(out);
+}

@@ -1,19 +1,9 @@
-/**
- * Builds the machine image: `npm run image [-- OPTION ...]`, as root on Debian 12 or later.
- *
- *   --out FILE             the raw disk                    [dist/image/connector-VERSION-amd64.raw]
- *   --package FILE         the connector's .deb            [made first]
- *   --include NAME         a further Debian package, openssh-server say; may be repeated
- *   --mirror URL           Debian's archive                [this machine's own]
- *   --security-mirror URL  the same of security updates    [this machine's own]
- *
- * Beside it: FILE.packages, what is in it. Two builds of one commit from one state of the mirrors are the same.
- */
+/** Builds the machine image: `npm run image -- --help`. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
+import yargs from "yargs";
 import { makePackages } from "../package/make.ts";
 import { products } from "../package/products.ts";
 import { type Release, releaseOf, root } from "../package/release.ts";
@@ -35,16 +25,51 @@ const tools = {
   "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 } as const;
 
+const purpose = [
+  "$0\n\nBuilds the machine image of an instance, a raw disk for EC2: Debian 13 with the connector's package, and nothing that",
+  "is one machine's own. As root on Debian 12 or later. Beside the disk is FILE.packages: what is in it. Two builds of one",
+  "commit from one state of the mirrors are the same.",
+].join(" ");
+
 const release = releaseOf(1);
-const { values } = parseArgs({
-  options: {
-    out: { type: "string", default: join(root, `dist/image/connector-${release.version}-amd64.raw`) },
-    package: { type: "string" },
-    include: { type: "string", multiple: true, default: [] },
-    mirror: { type: "string" },
-    "security-mirror": { type: "string" },
-  },
-});
+const values = await yargs(process.argv.slice(2))
+  .scriptName("npm run image --")
+  .usage(purpose)
+  .option("out", {
+    type: "string",
+    requiresArg: true,
+    default: join(root, `dist/image/connector-${release.version}-amd64.raw`),
+    defaultDescription: "dist/image/connector-VERSION-amd64.raw",
+    describe: "The raw disk",
+  })
+  .option("package", {
+    type: "string",
+    requiresArg: true,
+    defaultDescription: "made first",
+    describe: "The connector's .deb",
+  })
+  .option("include", {
+    type: "string",
+    array: true,
+    requiresArg: true,
+    describe: "Further Debian packages",
+  })
+  .option("mirror", {
+    type: "string",
+    requiresArg: true,
+    defaultDescription: "this machine's own",
+    describe: "Debian's archive, a URL",
+  })
+  .option("security-mirror", {
+    type: "string",
+    requiresArg: true,
+    defaultDescription: "this machine's own",
+    describe: "The same of security updates",
+  })
+  .example("$0", "in about a minute, to import into EC2")
+  .example("$0 --include openssh-server", "one that can be looked into")
+  .strict()
+  .parseAsync();
 if (process.getuid?.() !== 0) fail("it takes root: mmdebstrap changes its root");
 if (process.arch !== "x64") fail("an amd64 image is built on amd64");
 setUpDebianPackages(tools);
@@ -59,14 +84,14 @@ try {
   const files = join(work, "files");
   layFiles(files, ids);
   const deb = values.package ?? (await step("package", () => makeDeb(work, release)));
-  const given = { debian: values.mirror, security: values["security-mirror"] };
+  const given = { debian: values.mirror, security: values.securityMirror };
   const mirrors = { ...(given.debian && given.security ? {} : mirrorsOfThisMachine()), ...defined(given) };
   const command = bootstrapCommand({
     mirrors: mirrors as { debian: string; security: string },
     deb,
     files,
     finish: join(root, "scripts/image/finish.sh"),
-    further: values.include,
+    further: values.include ?? [],
     root: rootFolder,
   });
   await step("Debian", () => bootstrap(command, release.epoch));

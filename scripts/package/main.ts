@@ -1,53 +1,58 @@
-/**
- * Makes the packages: `npm run package [-- OPTION ...]`.
- *
- *   --out DIR       where to               [dist/packages]
- *   --arch NAME     amd64, arm64           [both]; may be repeated, as the next two
- *   --format NAME   deb, rpm               [both]
- *   --product NAME  connector, connector-controller  [both]
- *   --revision N    of this version's packages       [1]
- *   --level N       of compression, 1 to 9           [6]
- *
- * The same sources make the same bytes.
- */
+/** Makes the packages: `npm run package -- --help`. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { type Choice, makePackages } from "./make.ts";
+import yargs from "yargs";
+import { makePackages } from "./make.ts";
 import { architectures, formats, products } from "./products.ts";
 import { releaseOf, root } from "./release.ts";
 
-const { values } = parseArgs({
-  options: {
-    out: { type: "string", default: join(root, "dist/packages") },
-    arch: { type: "string", multiple: true, default: [...architectures] },
-    format: { type: "string", multiple: true, default: [...formats] },
-    product: { type: "string", multiple: true, default: products.map(({ name }) => name) },
-    revision: { type: "string", default: "1" },
-    level: { type: "string", default: "6" },
-  },
-});
-const choice: Choice = {
-  products: chosen(products, values.product, ({ name }) => name),
-  architectures: chosen(architectures, values.arch, (name) => name),
-  formats: chosen(formats, values.format, (name) => name),
-};
+const names = products.map(({ name }) => name);
+
+const options = await yargs(process.argv.slice(2))
+  .scriptName("npm run package --")
+  .usage(
+    "$0\n\nMakes the packages, with a list of what is in them (CycloneDX) beside each. The same sources make the same bytes.",
+  )
+  .option("out", {
+    type: "string",
+    requiresArg: true,
+    default: join(root, "dist/packages"),
+    defaultDescription: "dist/packages",
+    describe: "Where to",
+  })
+  .option("arch", {
+    array: true,
+    choices: architectures,
+    default: architectures,
+    describe: "For which machines",
+  })
+  .option("format", { array: true, choices: formats, default: formats, describe: "In which formats" })
+  .option("product", { array: true, choices: names, default: names, describe: "Which of the two" })
+  .option("revision", {
+    type: "number",
+    requiresArg: true,
+    default: 1,
+    describe: "Of this version's packages",
+  })
+  .option("level", {
+    type: "number",
+    choices: [1, 2, 3, 4, 5, 6, 7, 8, 9],
+    default: 6,
+    describe: "Of compression",
+  })
+  .check(
+    ({ revision }) => (Number.isInteger(revision) && revision > 0) || "--revision is a whole number from 1",
+  )
+  .example("$0", "both, for every machine and in every format")
+  .example("$0 --product connector --arch arm64 --format rpm", "the agent's for Amazon Linux on Graviton")
+  .strict()
+  .parseAsync();
 await makePackages({
-  ...choice,
-  out: values.out,
-  release: releaseOf(whole(values.revision)),
-  level: whole(values.level),
+  products: products.filter(({ name }) => options.product.includes(name)),
+  architectures: architectures.filter((name) => options.arch.includes(name)),
+  formats: formats.filter((name) => options.format.includes(name)),
+  out: options.out,
+  release: releaseOf(options.revision),
+  level: options.level,
   onMade: (path) => console.log(`${(statSync(path).size / 1e6).toFixed(1).padStart(6)} MB  ${path}`),
 });
-
-function chosen<T>(all: readonly T[], names: readonly string[], nameOf: (one: T) => string): readonly T[] {
-  const unknown = names.find((name) => !all.some((one) => nameOf(one) === name));
-  if (unknown !== undefined) throw new RangeError(`${unknown}: ${all.map(nameOf).join(" or ")}`);
-  return all.filter((one) => names.includes(nameOf(one)));
-}
-
-function whole(text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new RangeError(`${text} is no whole number from 1`);
-  return number;
-}

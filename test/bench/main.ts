@@ -1,16 +1,26 @@
-/**
- * Runs the benches at full size and prints what they measured: `npm run bench`, or `npm run bench -- grants` for some.
- */
+/** Runs the benches at full size and prints what they measured: `npm run bench -- --help`. */
 import { cpus, loadavg } from "node:os";
+import yargs from "yargs";
 import type { BenchResult, BenchRow } from "./bench.ts";
 import { benches, obstacles } from "./registry.ts";
 
-const named = process.argv.slice(2);
-const unknown = named.filter((name) => !Object.hasOwn(benches, name));
-if (unknown.length > 0) {
-  console.error(`no such bench: ${unknown.join(", ")}; there are: ${Object.keys(benches).join(", ")}`);
-  process.exit(2);
-}
+const purpose = [
+  "$0 [NAME ...]\n\nMeasures at full size and prints what it measured, most of it as a ratio to a naive or bare way in the same",
+  "run, and what was promised of it. Figures are worth something on a machine that does nothing else.",
+].join(" ");
+const names = Object.keys(benches);
+const { _: words } = await yargs(process.argv.slice(2))
+  .scriptName("npm run bench --")
+  .usage(purpose)
+  .check(
+    ({ _: given }) => given.every((name) => names.includes(String(name))) || `There are: ${names.join(", ")}`,
+  )
+  .example("$0", "all")
+  .example("$0 grants codec", "these two")
+  .epilogue(`There are: ${names.join(", ")}`)
+  .strictOptions()
+  .parseAsync();
+const named = words.map(String);
 
 const processors = cpus();
 console.log(

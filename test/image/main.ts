@@ -1,12 +1,7 @@
-/**
- * Boots the machine image under qemu, in the lab's VPC: `npm run test:image [-- --image FILE]`, as root. Firmware, kernel,
- * systemd, cloud-init, the kernel's WireGuard and the packaged agent are what AWS would run; the metadata service, the
- * network and the controller are the lab's. Prints what was seen and when; exits with 1, and names the console's log, when
- * something was not as it should be.
- */
+/** Boots the machine image under qemu, in the lab's VPC: `npm run test:image -- --help`. */
 import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import yargs from "yargs";
 import { Lab } from "../../lab/lab.ts";
 import { planInstances } from "../../lab/plan.ts";
 import { keepRunFolder, makeRunFolder, removeRunFolder } from "../../lab/run-folder.ts";
@@ -24,15 +19,34 @@ import {
   spotNoticeDrains,
 } from "./steps.ts";
 
-const { values } = parseArgs({
-  options: {
-    image: { type: "string", default: join(root, `dist/image/connector-${packageFile.version}-amd64.raw`) },
-    /** Leaves out what comes after: enrol, traffic, status, reboot, spot, clone. */
-    until: { type: "string", default: "clone" },
-    /** Multiplies every time-out. */
-    patience: { type: "string", default: "1" },
-  },
-});
+const purpose = [
+  "$0\n\nBoots the machine image under qemu, in the lab's VPC, as root. Firmware, kernel, systemd, cloud-init, the kernel's",
+  "WireGuard and the packaged agent are what AWS would run; the metadata service, the network and the controller are the",
+  "lab's. Prints what was seen and when; exits with 1, and names the console's log, when something was not as it should be.",
+].join(" ");
+const stepNames = ["enrol", "traffic", "status", "reboot", "spot", "clone"] as const;
+const values = await yargs(process.argv.slice(2))
+  .scriptName("npm run test:image --")
+  .usage(purpose)
+  .option("image", {
+    type: "string",
+    requiresArg: true,
+    default: join(root, `dist/image/connector-${packageFile.version}-amd64.raw`),
+    defaultDescription: "dist/image/connector-VERSION-amd64.raw",
+    describe: "The raw disk; it stays as it is",
+  })
+  .option("until", { choices: stepNames, default: "clone", describe: "Leaves out what comes after" })
+  .option("patience", {
+    type: "number",
+    requiresArg: true,
+    default: 1,
+    describe: "Multiplies every time-out",
+  })
+  .check(({ patience }) => patience > 0 || "--patience is a number above 0")
+  .example("$0", "everything, in about eight minutes")
+  .example("$0 --until enrol --patience 3", "only that it comes up, on a slow machine")
+  .strict()
+  .parseAsync();
 setUpDebianPackages({
   "qemu-system-x86_64": "qemu-system-x86",
   "qemu-img": "qemu-utils",
@@ -51,10 +65,9 @@ let failure: unknown;
 {
   await using lab = await Lab.start({ folder, place: VpcPlace.open(folder) });
   try {
-    const patience = Number(values.patience);
     const [plan, planOfCopy] = planInstances(2);
     if (plan === undefined || planOfCopy === undefined) throw new RangeError("no plans");
-    const { image } = values;
+    const { image, patience } = values;
     const first = await boot({ lab, folder, plan, firmware: "uefi", image, otp: true });
     machines.push(first);
     const scene = { lab, first, patience, say };
@@ -78,8 +91,8 @@ let failure: unknown;
         await clonedDiskIsNobody(scene, second);
       },
     };
-    for (const [name, step] of Object.entries(steps)) {
-      await step();
+    for (const name of stepNames) {
+      await steps[name]();
       if (name === values.until) break;
     }
   } catch (error) {

@@ -1,8 +1,5 @@
-/**
- * Runs worlds until the time is over or an invariant fails: `npm run sim -- --minutes 5`. One seed is one world, the same
- * each time: `npm run sim -- --seed 42 --trace` runs that one and prints what happened.
- */
-import { parseArgs } from "node:util";
+/** Runs worlds until the time is over or an invariant fails: `npm run sim -- --help`. */
+import yargs from "yargs";
 import { Finding } from "./finding.ts";
 import { checkGrowth } from "./growth.ts";
 import { run } from "./run.ts";
@@ -10,24 +7,32 @@ import { scenarioOf } from "./scenario.ts";
 import { shapeOf } from "./shape.ts";
 import { tellFinding } from "./tell.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "1" },
-    /** The first seed; with `--count` so many from there on. */
-    seed: { type: "string", default: "1" },
-    count: { type: "string" },
-    /** Go on after a finding, and count them. */
-    all: { type: "boolean", default: false },
-    trace: { type: "boolean", default: false },
-  },
-});
+const purpose = [
+  "$0\n\nRuns the cores of controller, agents and devices in worlds where everything fails, until the time is over or one of the",
+  "SPEC's invariants does. One seed is one world, the same each time. Exit 1 with the smallest world that shows a finding.",
+].join(" ");
+const values = await yargs(process.argv.slice(2))
+  .scriptName("npm run sim --")
+  .usage(purpose)
+  .option("minutes", { type: "number", requiresArg: true, default: 1, describe: "For how long" })
+  .option("seed", { type: "number", requiresArg: true, default: 1, describe: "The first seed" })
+  .option("count", { type: "number", requiresArg: true, describe: "So many from there on" })
+  .option("all", { type: "boolean", default: false, describe: "Go on after a finding, and count them" })
+  .option("trace", { type: "boolean", default: false, describe: "One seed, and everything that happened" })
+  .check(({ minutes }) => minutes > 0 || "--minutes is a number above 0")
+  .check(({ seed }) => (Number.isInteger(seed) && seed > 0) || "--seed is a whole number from 1")
+  .check(({ count = 1 }) => (Number.isInteger(count) && count > 0) || "--count is a whole number from 1")
+  .example("$0 --minutes 5", "")
+  .example("$0 --seed 42 --trace", "that world, told as it goes")
+  .strict()
+  .parseAsync();
 
 /** It takes as long as twenty others. */
 const growthEvery = 200;
 
-const first = Number(values.seed);
-const count = values.trace ? 1 : Number(values.count ?? Number.POSITIVE_INFINITY);
-const endMs = performance.now() + Number(values.minutes) * 60_000;
+const first = values.seed;
+const count = values.trace ? 1 : (values.count ?? Number.POSITIVE_INFINITY);
+const endMs = performance.now() + values.minutes * 60_000;
 const found = new Map<string, number[]>();
 const begun = process.cpuUsage();
 let seed = first;
