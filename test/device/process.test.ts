@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { makeIdentityKey } from "../../protocol/node/keys.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { scriptedController } from "./controller.ts";
@@ -84,7 +85,8 @@ test("sets a damaged state file aside and goes on; damaged keys are left alone a
   await second.ended;
 
   const keys = join(folder.path, "state", "keys.json");
-  const damaged = readFileSync(keys, "utf8").replace(/"privateKey": "./, '"privateKey": "-');
+  const another = `"privateKey": "${makeIdentityKey().privateKey}"`;
+  const damaged = readFileSync(keys, "utf8").replace(/"privateKey": "[^"]+"/, another);
   writeFileSync(keys, damaged);
   const third = startDevice(folder.path, controller.url);
   expect(await third.ended).toBe(78);
