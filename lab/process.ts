@@ -133,6 +133,7 @@ export class Process {
     this.#options.onExit?.(how, willRestart);
     if (!willRestart) return;
     await sleep(restartAfterMs);
-    if (this.#isWanted) this.#spawn();
+    // Somebody may have started it meanwhile.
+    if (this.#isWanted && this.pid === undefined) this.#spawn();
   }
 }

@@ -38,7 +38,8 @@ export function keepRunFolder(folder: string): void {
 
 function removeLeftovers(parent: string): void {
   for (const folder of labFolders(parent)) {
-    if (ownerIn(folder) !== undefined && !isOwned(folder)) removeRunFolder(folder);
+    const owner = ownerIn(folder);
+    if (owner !== undefined && !runs(owner)) removeRunFolder(folder);
   }
 }
 
@@ -50,12 +51,17 @@ function labFolders(parent: string): string[] {
 
 function isOwned(folder: string): boolean {
   const owner = ownerIn(folder);
-  return owner !== undefined && owner === ownerOf(Number.parseInt(owner, 10));
+  return owner !== undefined && runs(owner);
 }
 
+function runs(owner: string): boolean {
+  return owner === ownerOf(Number.parseInt(owner, 10));
+}
+
+/** Undefined where there is no mark, and where a lab that starts just now has made the file and not written it yet. */
 function ownerIn(folder: string): string | undefined {
   try {
-    return readFileSync(join(folder, ownerFile), "utf8");
+    return readFileSync(join(folder, ownerFile), "utf8") || undefined;
   } catch {
     return undefined;
   }

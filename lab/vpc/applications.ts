@@ -84,7 +84,8 @@ export class Dns implements Application {
     const dns = new Dns(host, options);
     dns.#write();
     dns.process.start();
-    await said(dns.process, /started, version/g, 1);
+    // The last that it does before it answers; said later, it would be taken for the reading of what is published next.
+    await said(dns.process, readRecords, 1);
     return dns;
   }
 
@@ -100,7 +101,7 @@ export class Dns implements Application {
 
   /** How often dnsmasq has said that it read the file of records. */
   #reads(): number {
-    return this.process.log().match(/read .*records/g)?.length ?? 0;
+    return this.process.log().match(readRecords)?.length ?? 0;
   }
 
   #write(): void {
@@ -108,6 +109,8 @@ export class Dns implements Application {
     writeFileSync(this.#recordsFile, lines.join(""));
   }
 }
+
+const readRecords = /read .*records/g;
 
 function argsOf(what: ApplicationKind, name: string): string[] {
   switch (what.kind) {

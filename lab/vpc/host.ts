@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { commandRunner, type Run } from "../../protocol/node/command.ts";
+import { programOf } from "../../protocol/node/processes.ts";
 import type { Addresses } from "./addresses.ts";
 import { insist, must } from "./commands.ts";
 import { enterCommand } from "./enter.ts";
@@ -80,14 +80,5 @@ export class Host implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#doors.map((door) => door.close()));
-  }
-}
-
-/** Undefined when it has ended. */
-function programOf(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    return undefined;
   }
 }

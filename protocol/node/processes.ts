@@ -20,11 +20,22 @@ export function processIds(): number[] {
  * parent has asked how it ended.
  */
 export function startOf(pid: number): string | undefined {
+  const stat = readOfProcess(pid, "stat");
+  if (stat === undefined) return undefined;
+  // The command, in parentheses, may hold spaces and parentheses of its own; the state is field 3.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return /[ZX]/.test(fields[0] ?? "") ? undefined : fields[19];
+}
+
+/** The name of the program that a process runs, of which the kernel keeps 15 letters. Undefined when it has ended. */
+export function programOf(pid: number): string | undefined {
+  return readOfProcess(pid, "comm")?.trimEnd();
+}
+
+/** What /proc has of a process under this name. Undefined when it has ended, be it while it is read (ESRCH). */
+export function readOfProcess(pid: number, file: string): string | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The command, in parentheses, may hold spaces and parentheses of its own; the state is field 3.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return /[ZX]/.test(fields[0] ?? "") ? undefined : fields[19];
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {
     return undefined;
   }

@@ -6,6 +6,7 @@ import { Traffic } from "../../agent/core/traffic.ts";
 import { must } from "../../lab/vpc/commands.ts";
 import { success } from "../../protocol/failures.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
+import { programOf } from "../../protocol/node/processes.ts";
 import type { DataPathChild } from "../support/datapath.ts";
 
 /** Whatever else runs on the machine waits for this process and what it starts: a measurement, not a test. */
@@ -45,8 +46,8 @@ export async function processorPercent(dataPath: DataPathChild, overMs: number):
  * kernel does with a packet on its way it does in the name of this process.
  */
 export async function tunnelMs(namespace: string): Promise<number | undefined> {
-  const pids = (await must(["ip", "netns", "pids", namespace])).split("\n").filter(Boolean);
-  const pid = pids.find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("wireguard-go"));
+  const pids = (await must(["ip", "netns", "pids", namespace])).split("\n").filter(Boolean).map(Number);
+  const pid = pids.find((pid) => programOf(pid) === "wireguard-go");
   if (pid === undefined) return undefined;
   const threads = readdirSync(`/proc/${pid}/task`);
   // In nanoseconds, Documentation/scheduler/sched-stats.rst.

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NftTable } from "../../agent/adapters/nft-table.ts";
 import { firewallOf } from "../../agent/core/firewall.ts";
 import { learnedSets } from "../../agent/core/firewall-learned.ts";
-import { pings, runIn } from "../support/namespaces.ts";
+import { pings, reaches, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { type FirewallWorld, firewallWorld, noFirewall } from "./firewall-hosts.ts";
 import { peer, planOf, service, tunnel } from "./firewall-plans.ts";
@@ -100,7 +100,7 @@ describe.skipIf(noFirewall !== undefined)(`attacks (${noFirewall ?? "in the kern
   test("fragments: of what a service allows all arrive, of the rest none", async () => {
     await runIn(world.users.name, "ip", "link", "set", "u0", "mtu", "1280");
     const big = ["-M", "dont", "-s", "4000", "-I", own];
-    expect(await pings(world.users.name, app.ipv4, ...big)).toBe(true);
+    expect(await reaches(world.users.name, app.ipv4, ...big)).toBe(true);
     // The server hears of the tunnel's MTU by the first.
     await until("an echo of IPv6", () => pings(world.users.name, app.ipv6, "-s", "4000", "-I", own6));
     expect(await pings(world.users.name, "10.255.255.1", ...big)).toBe(false);

@@ -3,7 +3,7 @@ import { forgetConnections } from "../../agent/adapters/conntrack.ts";
 import type { NftTable } from "../../agent/adapters/nft-table.ts";
 import { firewallOf } from "../../agent/core/firewall.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
-import { pings, runIn } from "../support/namespaces.ts";
+import { pings, reaches, runIn } from "../support/namespaces.ts";
 import { type FirewallWorld, firewallWorld, noFirewall } from "./firewall-hosts.ts";
 import { peer, planOf, service, tunnel } from "./firewall-plans.ts";
 
@@ -105,8 +105,8 @@ describe.skipIf(noFirewall !== undefined)(`packets (${noFirewall ?? "in the kern
 
   test("echo requests only where a service allows ICMP", async () => {
     const { name } = world.users;
-    expect(await pings(name, app.ipv4, "-I", sales.ipv4 ?? "")).toBe(true);
-    expect(await pings(name, app.ipv6, "-I", sales.ipv6 ?? "")).toBe(true);
+    expect(await reaches(name, app.ipv4, "-I", sales.ipv4 ?? "")).toBe(true);
+    expect(await reaches(name, app.ipv6, "-I", sales.ipv6 ?? "")).toBe(true);
     expect(await pings(name, app.ipv4, "-I", admin.ipv4 ?? "")).toBe(false);
     expect(await pings(name, app.ipv6, "-I", admin.ipv6 ?? "")).toBe(false);
   });
@@ -152,8 +152,8 @@ describe.skipIf(noFirewall !== undefined)(`packets (${noFirewall ?? "in the kern
 
   test("of the instance itself users reach the tunnel's address with echo requests, and nothing else", async () => {
     const { name } = world.users;
-    expect(await pings(name, "100.64.0.1", "-I", sales.ipv4 ?? "")).toBe(true);
-    expect(await pings(name, "fd01::1", "-I", sales.ipv6 ?? "")).toBe(true);
+    expect(await reaches(name, "100.64.0.1", "-I", sales.ipv4 ?? "")).toBe(true);
+    expect(await reaches(name, "fd01::1", "-I", sales.ipv6 ?? "")).toBe(true);
     expect(await pings(name, "100.64.0.1", "-I", unleased.ipv4)).toBe(false);
     expect(await pings(name, "10.255.255.1", "-I", sales.ipv4 ?? "")).toBe(false);
     const before = await counted(/^drop_instance$/);

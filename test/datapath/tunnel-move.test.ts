@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { noNamespaces, pingSteadily, pings, runIn } from "../support/namespaces.ts";
+import { noNamespaces, pingSteadily, pings, reaches, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { end } from "./tunnel-attached.ts";
 import { application, tunnelWorld } from "./tunnel-hosts.ts";
@@ -13,8 +13,8 @@ describe.skipIf(noNamespaces)(title, () => {
     await first.admit();
     tunnel.want(first.attachment);
     await until("alive", () => verdicts.includes("1 alive"));
-    expect(await pings(device.namespace, application)).toBe(true);
-    expect(await pings(device.namespace, end.ipv6)).toBe(true);
+    expect(await reaches(device.namespace, application)).toBe(true);
+    expect(await reaches(device.namespace, end.ipv6)).toBe(true);
     const route = await runIn(device.namespace, "ip", "route", "get", application);
     expect(route).toContain("src 10.0.1.17");
     expect(await runIn(device.namespace, "ip", "link", "show", "dev", device.name)).toContain("mtu 1420");
@@ -118,7 +118,7 @@ describe.skipIf(noNamespaces)(title, () => {
     expect((await pinging.stop()).lost).toBe(0);
     await second.admit();
     await until("moved", () => verdicts.includes("2 alive"));
-    expect(await pings(device.namespace, application)).toBe(true);
+    expect(await reaches(device.namespace, application)).toBe(true);
   });
 
   test("under traffic a silent death costs less than three seconds, with a controller that decides at once", async () => {
@@ -188,7 +188,7 @@ describe.skipIf(noNamespaces)(title, () => {
       `dead after ${deadAfterMs.toFixed(0)} ms, alive elsewhere after ${(performance.now() - saidMs).toFixed(0)} ms more`,
     );
     expect(deadAfterMs).toBeLessThan(4_000);
-    expect(await pings(device.namespace, application)).toBe(true);
+    expect(await reaches(device.namespace, application)).toBe(true);
   });
 
   test("a device that starts again adopts its tunnel: nothing is lost", async () => {

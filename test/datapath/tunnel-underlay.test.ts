@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startTunnel } from "../../device/tunnel.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
-import { noNamespaces, pings, runIn } from "../support/namespaces.ts";
+import { noNamespaces, pings, reaches, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { end } from "./tunnel-attached.ts";
 import { application, tunnelWorld } from "./tunnel-hosts.ts";
@@ -23,7 +23,7 @@ describe.skipIf(noNamespaces)(title, () => {
     tunnel.want({ ...first.attachment, routes: ["0.0.0.0/0", "10.77.0.0/16", "::/0"] });
     await tunnel.outside(["203.0.113.10"]);
     await until("alive", () => world.verdicts.includes("1 alive"));
-    expect(await pings(device.namespace, application)).toBe(true);
+    expect(await reaches(device.namespace, application)).toBe(true);
     const wayTo = async (address: string) =>
       /dev (\S+)/.exec(await inDevice("ip", "route", "get", address))?.[1] === device.name ? "in" : "out";
     expect(await wayTo("198.51.100.1")).toBe("in");
@@ -49,7 +49,7 @@ describe.skipIf(noNamespaces)(title, () => {
     await first.admit();
     tunnel.want({ ...first.attachment, routes: ["192.168.50.0/24", `${application}/32`] });
     await until("alive", () => world.verdicts.includes("1 alive"));
-    expect(await pings(device.namespace, application)).toBe(true);
+    expect(await reaches(device.namespace, application)).toBe(true);
     expect(await routes()).toBe(before);
     // Behind it, for when the network is another.
     const both = await runIn(device.namespace, "ip", "route", "show", "192.168.50.0/24");
@@ -65,7 +65,7 @@ describe.skipIf(noNamespaces)(title, () => {
     await world.first.admit();
     world.tunnel.want(world.first.attachment);
     await until("alive", () => world.verdicts.includes("1 alive"));
-    expect(await pings(world.device.namespace, application)).toBe(true);
+    expect(await reaches(world.device.namespace, application)).toBe(true);
   });
 
   test("an instance that is dialled over IPv6, for IPv6 alone", async () => {
@@ -93,7 +93,7 @@ describe.skipIf(noNamespaces)(title, () => {
     const endpoint = "[2001:db8:77::1]:51820";
     tunnel.want({ ...first.attachment, ipv4: undefined, endpoint, routes: ["2001:db8::/32"] });
     await until("alive", () => world.verdicts.includes("1 alive"));
-    expect(await pings(device.namespace, end.ipv6)).toBe(true);
+    expect(await reaches(device.namespace, end.ipv6)).toBe(true);
   });
 
   test("a second device of the host does not take the first one's interface, nor remove it", async () => {
@@ -115,7 +115,7 @@ describe.skipIf(noNamespaces)(title, () => {
     await until("told", () => problems.includes("tunnel.name-taken"));
     other.want(undefined);
     await until("fine", () => problems.at(-1) === "fine");
-    expect(await pings(device.namespace, application)).toBe(true);
+    expect(await reaches(device.namespace, application)).toBe(true);
     expect(world.verdicts).toEqual(["1 alive"]);
   });
 

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { chownSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { readFileIfThere } from "../../protocol/node/files.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
+import { programOf } from "../../protocol/node/processes.ts";
 import type { ResourceSpec } from "../../protocol/specs.ts";
 import { instanceEnd } from "../../protocol/tunnel.ts";
 import { DataPathChild, type PlanText } from "../support/datapath.ts";
@@ -208,13 +208,14 @@ async function get(device: Applications, url: string): Promise<string> {
 function processesIn(namespace: string): { name: string; uid: number; pid: number }[] {
   const pids = execFileSync("ip", ["netns", "pids", namespace], { encoding: "utf8" })
     .split("\n")
-    .filter(Boolean);
+    .filter(Boolean)
+    .map(Number);
   return pids
     .flatMap((pid) => {
-      const name = (readFileIfThere(`/proc/${pid}/comm`) ?? "").trim();
-      return name === "dnsmasq" || name === "wireguard-go"
-        ? [{ name, uid: statSync(`/proc/${pid}`).uid, pid: Number(pid) }]
-        : [];
+      const name = programOf(pid);
+      const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+      const isIts = name === "dnsmasq" || name === "wireguard-go";
+      return isIts && uid !== undefined ? [{ name, uid, pid }] : [];
     })
     .sort((a, b) => a.name.localeCompare(b.name));
 }

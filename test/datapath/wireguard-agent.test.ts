@@ -9,7 +9,15 @@ import { systemClock } from "../../protocol/node/clock.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { testLog } from "../support/log.ts";
-import { insideOf, interfaceName, noNamespaces, pingSteadily, pings, runIn } from "../support/namespaces.ts";
+import {
+  insideOf,
+  interfaceName,
+  noNamespaces,
+  pingSteadily,
+  pings,
+  reaches,
+  runIn,
+} from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { must } from "./wireguard-hosts.ts";
 import { applied, instance, listenPort, processOf, routes, tunnelAddress } from "./wireguard-instance.ts";
@@ -21,7 +29,7 @@ describe.skipIf(noNamespaces)(title, () => {
   test("is brought to a plan, read back, and again to the next", async () => {
     const { tunnel, device, granted } = await instance();
     expect(await applied(tunnel, granted)).toEqual({ routes, peers: 1, drift: [] });
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     expect(await applied(tunnel)).toMatchObject({ peers: 0, drift: [] });
     expect(await pings(device.namespace, tunnelAddress, "-W", "0.3")).toBe(false);
   });
@@ -30,7 +38,7 @@ describe.skipIf(noNamespaces)(title, () => {
     const { tunnel, device, granted } = await instance();
     await applied(tunnel, granted);
     expect(must(await tunnel.traffic()).get("s1")).toMatchObject({ rxBytes: 0, heardAtMs: undefined });
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     const traffic = must(await tunnel.traffic()).get("s1");
     expect(traffic?.rxBytes).toBeGreaterThan(100);
     expect(systemClock().monotonicMs - (traffic?.heardAtMs ?? 0)).toBeLessThan(5_000);
@@ -72,7 +80,7 @@ describe.skipIf(noNamespaces)(title, () => {
     expect(readFileSync(asked, "utf8")).toContain("route show");
     writeFileSync(asked, "");
     expect(await applied(tunnel, granted)).toEqual({ routes, peers: 1, drift: [] });
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     expect(await applied(tunnel)).toEqual({ routes, peers: 0, drift: [] });
     expect(readFileSync(asked, "utf8")).toBe("");
     // What others change meanwhile is found ten seconds later, if nobody looks before.
@@ -85,7 +93,7 @@ describe.skipIf(noNamespaces)(title, () => {
   test("wireguard-go is killed while traffic runs: a new one is there, and the devices are called back", async () => {
     const { tunnel, device, namespace, name, granted, renewed } = await instance();
     await applied(tunnel, granted);
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     must(await tunnel.traffic());
     const pinging = pingSteadily(device.namespace, tunnelAddress);
     await pinging.more(10);
@@ -102,7 +110,7 @@ describe.skipIf(noNamespaces)(title, () => {
   test("the interface is deleted: it is made again", async () => {
     const { tunnel, device, namespace, name, granted, renewed } = await instance();
     await applied(tunnel, granted);
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     must(await tunnel.traffic());
     await runIn(namespace, "ip", "link", "delete", "dev", name);
     await until("renewed", () => renewed.some((result) => result.ok));
@@ -112,7 +120,7 @@ describe.skipIf(noNamespaces)(title, () => {
   test("wireguard-go hangs: it is killed, and a new one is there", async () => {
     const { tunnel, device, name, granted, renewed } = await instance({ answerWithinMs: 300 });
     await applied(tunnel, granted);
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     must(await tunnel.traffic());
     process.kill(processOf(name), "SIGSTOP");
     const answers = [await tunnel.compare(), await tunnel.compare()];
@@ -174,7 +182,7 @@ describe.skipIf(noNamespaces)(title, () => {
     };
     let agent = await start();
     const pid = processOf(name);
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     const pinging = pingSteadily(device.namespace, tunnelAddress);
     for (let i = 0; i < 3; i++) {
       await pinging.more(10);
@@ -213,9 +221,9 @@ describe.skipIf(noNamespaces)(title, () => {
     await timed("one more", async () => {
       expect(await applied(tunnel, ...many, granted)).toMatchObject({ peers: 10_001, drift: [] });
     });
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     await timed("their traffic read", () => tunnel.traffic());
     await timed("all but one removed", () => applied(tunnel, granted));
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
   });
 });

@@ -8,7 +8,15 @@ import { controlSocketOf } from "../../protocol/node/wireguard/uapi.ts";
 import { UserspaceWireguard } from "../../protocol/node/wireguard/userspace.ts";
 import { logFileOf } from "../../protocol/node/wireguard/wireguard-go.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { insideOf, interfaceName, noNamespaces, pings, runIn, TestHosts } from "../support/namespaces.ts";
+import {
+  insideOf,
+  interfaceName,
+  noNamespaces,
+  pings,
+  reaches,
+  runIn,
+  TestHosts,
+} from "../support/namespaces.ts";
 import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
 import { must } from "./wireguard-hosts.ts";
@@ -35,13 +43,13 @@ describe.skipIf(noNamespaces)(title, () => {
       peers: 2,
       drift: [],
     });
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
   });
 
   test("a second secret, a mark and another key that were set by hand are named, and undone", async () => {
     const { tunnel, device, granted, name, namespace } = await instance();
     await applied(tunnel, granted);
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     using folder = temporaryFolder();
     const secret = join(folder.path, "secret");
     writeFileSync(secret, Buffer.alloc(32, 7).toString("base64"));
@@ -107,7 +115,7 @@ describe.skipIf(noNamespaces)(title, () => {
     await expect(applied(tunnel, granted, { routes: routes.toReversed() })).rejects.toMatchObject({
       facts: { error: expect.stringContaining("disabled"), line: expect.stringContaining("2001:db8:1::/80") },
     });
-    expect(await pings(device.namespace, tunnelAddress)).toBe(true);
+    expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     expect(await runIn(namespace, "ip", "route")).toContain("10.0.1.16/28");
     expect(await applied(tunnel, granted, { routes: ["10.0.1.16/28"] })).toMatchObject({ drift: [] });
   });

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { isAsPlanned } from "../../protocol/wireguard.ts";
 import { testLog } from "../support/log.ts";
-import { pingSteadily, pings, runIn } from "../support/namespaces.ts";
+import { pingSteadily, pings, reaches, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { application, instanceWithDevices, must, variants } from "./wireguard-hosts.ts";
 
@@ -13,8 +13,8 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       const { instance, devices } = await instanceWithDevices(variant, 1, testLog().log);
       const [device] = devices;
       if (device === undefined) throw new Error("no device");
-      expect(await pings(device.namespace, application.ipv4)).toBe(true);
-      expect(await pings(device.namespace, application.ipv6)).toBe(true);
+      expect(await reaches(device.namespace, application.ipv4)).toBe(true);
+      expect(await reaches(device.namespace, application.ipv6)).toBe(true);
       const reading = must(await instance.wireguard.read());
       expect(reading).toMatchObject({ publicKey: instance.key.publicKey, listenPort: 51_820 });
       const peer = reading.peers.get(device.key.publicKey);
@@ -35,14 +35,14 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       await runIn(device.namespace, "ip", "address", "add", `${stolen}/32`, "dev", device.name);
       expect(await pings(device.namespace, application.ipv4, "-I", stolen)).toBe(false);
     }
-    expect(await pings(device.namespace, application.ipv4, "-I", "10.0.1.17")).toBe(true);
+    expect(await reaches(device.namespace, application.ipv4, "-I", "10.0.1.17")).toBe(true);
   });
 
   test.skipIf(variant.missing)(titled("peers come and go without touching another's traffic"), async () => {
     const { instance, devices, peerOf } = await instanceWithDevices(variant, 2, testLog().log);
     const [first, second] = devices;
     if (first === undefined || second === undefined) throw new Error("no devices");
-    expect(await pings(first.namespace, application.ipv4)).toBe(true);
+    expect(await reaches(first.namespace, application.ipv4)).toBe(true);
     const server = spawn("ip", ["netns", "exec", instance.namespace, "iperf3", "-s", "-1"], {
       stdio: "ignore",
     });
@@ -71,7 +71,7 @@ describe.each(variants)("WireGuard, $title", (variant) => {
     if (first === undefined || second === undefined) throw new Error("no devices");
     const moving = peerOf(0).allowedIps;
     await second.route(["10.0.1.17/32"], [`${application.ipv4}/32`]);
-    expect(await pings(first.namespace, application.ipv4)).toBe(true);
+    expect(await reaches(first.namespace, application.ipv4)).toBe(true);
     expect(await pings(second.namespace, application.ipv4)).toBe(false);
     await instance.set(
       [
@@ -83,7 +83,7 @@ describe.each(variants)("WireGuard, $title", (variant) => {
     const { peers } = must(await instance.wireguard.read());
     expect(peers.get(first.key.publicKey)?.allowedIps).toEqual([]);
     expect(new Set(peers.get(second.key.publicKey)?.allowedIps)).toEqual(new Set(moving));
-    expect(await pings(second.namespace, application.ipv4)).toBe(true);
+    expect(await reaches(second.namespace, application.ipv4)).toBe(true);
     expect(await pings(first.namespace, application.ipv4)).toBe(false);
   });
 
@@ -92,7 +92,7 @@ describe.each(variants)("WireGuard, $title", (variant) => {
     async () => {
       const { instance, devices, peerOf } = await instanceWithDevices(variant, 2, testLog().log);
       for (const device of devices) {
-        expect(await pings(device.namespace, application.ipv4)).toBe(true);
+        expect(await reaches(device.namespace, application.ipv4)).toBe(true);
         await device.route(["10.0.1.17/32"], [`${application.ipv4}/32`]);
       }
       const arrived = async () => {
@@ -125,7 +125,7 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       const bad = { ...peerOf(0), allowedIps: ["10.0.0.1/99"] };
       await expect(instance.set([bad], 51_820)).rejects.toMatchObject({ code: "datapath.failing" });
       await instance.set([peerOf(0)], 51_820);
-      expect(await pings(devices[0]?.namespace ?? "", application.ipv4)).toBe(true);
+      expect(await reaches(devices[0]?.namespace ?? "", application.ipv4)).toBe(true);
     },
   );
 
@@ -135,7 +135,7 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       const { log } = testLog();
       const { instance, devices, peerOf } = await instanceWithDevices(variant, 1, log);
       const namespace = devices[0]?.namespace ?? "";
-      expect(await pings(namespace, application.ipv4)).toBe(true);
+      expect(await reaches(namespace, application.ipv4)).toBe(true);
       const pinging = pingSteadily(namespace, application.ipv4);
       for (let i = 0; i < 5; i++) {
         await pinging.more(10);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { application } from "../datapath/tunnel-hosts.ts";
 import { variants } from "../datapath/wireguard-hosts.ts";
-import { noNamespaces, pingSteadily, pings, runIn } from "../support/namespaces.ts";
+import { noNamespaces, pingSteadily, pings, reaches, runIn } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { deviceWorld } from "./tunnel-world.ts";
 
@@ -20,7 +20,7 @@ describe.skipIf(noNamespaces)(title, () => {
     const world = await deviceWorld();
     const { namespace, controller } = world;
     const first = await attached(world);
-    expect(await pings(namespace, application)).toBe(true);
+    expect(await reaches(namespace, application)).toBe(true);
     expect(readFileSync(world.resolvConf, "utf8")).toMatch(
       /nameserver 169\.254\.77\.53\n(.*\n)*nameserver 192/,
     );
@@ -39,7 +39,7 @@ describe.skipIf(noNamespaces)(title, () => {
     expect(lost).toBe(0);
     second.child.kill("SIGTERM");
     expect(await second.ended).toBe(0);
-    expect(await pings(namespace, application)).toBe(true);
+    expect(await reaches(namespace, application)).toBe(true);
   });
 
   test("logout takes the tunnel down, whether the device runs or has left it behind", async () => {
@@ -85,7 +85,7 @@ describe.skipIf(noNamespaces)(title, () => {
       instance: second.attachment.instance,
     });
     expect(controller.reported("held")).toMatchObject({ epoch: 2, instance: second.attachment.instance });
-    expect(await pings(namespace, application)).toBe(true);
+    expect(await reaches(namespace, application)).toBe(true);
     // An instance that dies.
     await runIn(second.host.namespace, "ip", "link", "set", "dev", second.host.name, "down");
     const begunMs = performance.now();

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startOf } from "../../protocol/node/processes.ts";
 import { until } from "../support/until.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -41,6 +42,11 @@ export class NpmStart implements Disposable {
     return { child, output: () => text, ended, closed };
   }
 
+  /** To its end, which nobody but itself brings about. */
+  async whole(command: string, ...args: string[]) {
+    return whole(this.start(command, ...args));
+  }
+
   /** The lab in little, without npm, once it shows the list. */
   async startLive(...options: string[]): Promise<Started> {
     const lab = this.start(process.execPath, join(root, "scripts", "run.mjs"), "lab/main.ts", ...options);
@@ -49,12 +55,12 @@ export class NpmStart implements Disposable {
   }
 
   async shell(command: string) {
-    return whole(this.start("sh", "-c", command));
+    return this.whole("sh", "-c", command);
   }
 
   /** `npm run -s lab -- …` */
   async play(...args: string[]) {
-    return whole(this.start(process.execPath, join(root, "lab", "control.ts"), ...args));
+    return this.whole(process.execPath, join(root, "lab", "control.ts"), ...args);
   }
 
   /** npm keeps its own compile cache in the temporary folder too. */
@@ -93,11 +99,7 @@ export function childOf({ child }: Started): number {
 }
 
 export function isAlive(pid: number): boolean {
-  try {
-    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
-  } catch {
-    return false;
-  }
+  return startOf(pid) !== undefined;
 }
 
 /** How it ended, and all that it said: what was said last may be read after its end. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Process } from "../../lab/process.ts";
 import { keepRunFolder, makeRunFolder, runningLabs } from "../../lab/run-folder.ts";
+import { startOf } from "../../protocol/node/processes.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 
@@ -27,6 +28,22 @@ test("a process that is killed is started again, one that is stopped is not", as
   expect(await process.stop()).toEqual({ code: null, signal: "SIGTERM" });
   expect(process.pid).toBeUndefined();
   expect(process.starts).toBe(2);
+});
+
+test("one that was killed and is started by hand meanwhile is not started twice", async () => {
+  using folder = temporaryFolder();
+  using beside = temporaryFolder();
+  const [killed, later] = [processOf(folder.path, idle), processOf(beside.path, idle)];
+  for (const process of [killed, later]) process.start();
+  await until("both are up", () => [killed, later].every((process) => process.log().includes("up")));
+  killed.signal("SIGKILL");
+  await killed.ended;
+  killed.start();
+  later.signal("SIGKILL");
+  // Its turn to be started again comes after that of the one before.
+  await until("the later one is started again", () => later.starts === 2);
+  expect(killed.starts).toBe(2);
+  for (const process of [killed, later]) await process.stop();
 });
 
 test("one that ends over its configuration stays down", async () => {
@@ -62,7 +79,7 @@ test("children die with a parent that is killed", async () => {
   const running = spawn(process.execPath, [parent], { stdio: "ignore" });
   const pid = await until("the child", () => existsSync(logFile) && /pid (\d+)/.exec(log())?.[1]);
   running.kill("SIGKILL");
-  await until("its end", () => !isAlive(Number(pid)));
+  await until("its end", () => startOf(Number(pid)) === undefined);
 
   function log() {
     return readFileSync(logFile, "utf8");
@@ -72,16 +89,21 @@ test("children die with a parent that is killed", async () => {
 test("a run folder belongs to its lab; the next start takes away what dead labs left, not what was kept", () => {
   using parent = temporaryFolder();
   const own = makeRunFolder(parent.path);
-  const [dead, kept] = ["connector-lab-dead", "connector-lab-kept"].map((name) => join(parent.path, name));
-  for (const folder of [dead, kept]) if (folder !== undefined) mkdirSync(folder);
+  const [dead, kept, starting] = ["dead", "kept", "starting"].map((name) => {
+    const folder = join(parent.path, `connector-lab-${name}`);
+    mkdirSync(folder);
+    return folder;
+  });
   // Process 1 lives, but did not start at tick 7: its number was used again.
   writeFileSync(join(dead ?? "", "lab.pid"), "1 7");
+  // As a lab that starts beside this one finds it: the mark is made, and not written yet.
+  writeFileSync(join(starting ?? "", "lab.pid"), "");
   expect(runningLabs(parent.path)).toEqual([own]);
   const second = makeRunFolder(parent.path);
   keepRunFolder(second);
   const third = makeRunFolder(parent.path);
   const left = readdirSync(parent.path).map((name) => join(parent.path, name));
-  expect(left.sort()).toEqual([own, kept, second, third].sort());
+  expect(left.sort()).toEqual([own, kept, starting, second, third].sort());
 });
 
 test("a temporary directory whose sockets nobody could open is refused", () => {
@@ -89,11 +111,3 @@ test("a temporary directory whose sockets nobody could open is refused", () => {
   expect(() => makeRunFolder(join(parent.path, "x".repeat(64)))).toThrow("set TMPDIR to a shorter one");
   expect(() => makeRunFolder(join(parent.path, "nowhere"))).toThrow("ENOENT");
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
-  } catch {
-    return false;
-  }
-}

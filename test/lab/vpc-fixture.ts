@@ -34,7 +34,11 @@ export async function runOn(host: Host, program: "web" | "echo", ...args: string
     logFile,
   });
   process.start();
-  await waitFor(`${program} on ${host.name}`, 15_000, () => process.log().includes("listening"));
+  // TCP and UDP.
+  const listening = program === "echo" ? 2 : 1;
+  await waitFor(`${program} on ${host.name}`, 15_000, () => {
+    return (process.log().match(/^listening/gm)?.length ?? 0) >= listening;
+  });
   return process;
 }
 

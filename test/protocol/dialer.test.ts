@@ -1,13 +1,18 @@
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, LookupFunction, Server as NetServer, Socket } from "node:net";
 import { createServer as createNetServer } from "node:net";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { createAuthority, loopbackNames, type Validity } from "../../lab/certificates.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { LinkInput } from "../../protocol/link.ts";
+import { CaFile } from "../../protocol/node/ca-file.ts";
 import { Dialer } from "../../protocol/node/dialer.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -27,7 +32,7 @@ async function listen(server: NetServer): Promise<number> {
 }
 
 /** A dialler with everything it posted. */
-function dialler(controller: string, ca?: string, lookup?: LookupFunction) {
+function dialler(controller: string, ca?: () => string, lookup?: LookupFunction) {
   const inputs: LinkInput[] = [];
   const unknown: string[] = [];
   const dialer = new Dialer({
@@ -155,7 +160,7 @@ describe("TLS", () => {
 
   test("a pinned CA is trusted", async () => {
     const { url, ca } = await tlsServer();
-    const { dialer, inputs } = dialler(url, ca);
+    const { dialer, inputs } = dialler(url, () => ca);
     dialer.dial(1);
     await until("a message", () => inputs.find((input) => input.kind === "received"));
   });
@@ -163,11 +168,37 @@ describe("TLS", () => {
   test("a CA that is not pinned is not, and neither is an unknown one by the system's", async () => {
     const { url } = await tlsServer();
     const other = (await createAuthority()).certificatePem;
-    for (const ca of [other, undefined]) {
+    for (const ca of [() => other, undefined]) {
       const { dialer, closed } = dialler(url, ca);
       dialer.dial(1);
       expect(await closed()).toMatchObject({ why: "link.tls" });
     }
+  });
+
+  test("one that is replaced is trusted from the next dial on; a file that holds none for a moment changes nothing", async () => {
+    using folder = temporaryFolder();
+    const file = join(folder.path, "ca.pem");
+    const [before, after] = [await tlsServer(), await tlsServer()];
+    writeFileSync(file, before.ca);
+    const { log, lines } = keepingLog();
+    const ca = new CaFile(file, log);
+    const outcome = async (url: string) => {
+      const { dialer, inputs, closed } = dialler(url, () => ca.read());
+      dialer.dial(1);
+      const [first] = await until("an outcome", () => (inputs.length > 0 ? inputs : undefined));
+      dialer[Symbol.dispose]();
+      await closed();
+      return first?.kind === "closed" ? first.why : first?.kind;
+    };
+    expect([await outcome(before.url), await outcome(after.url)]).toEqual(["received", "link.tls"]);
+    for (const spoil of [() => writeFileSync(file, after.ca.slice(0, 200)), () => rmSync(file)]) {
+      spoil();
+      expect(await outcome(before.url)).toBe("received");
+    }
+    expect(lines).toHaveLength(2);
+    writeFileSync(file, after.ca);
+    expect([await outcome(before.url), await outcome(after.url)]).toEqual(["link.tls", "received"]);
+    expect(() => new CaFile(join(folder.path, "nowhere"), log)).toThrow("ENOENT");
   });
 
   // As a clock at 1970 sees every certificate, and one that is years ahead.
@@ -179,7 +210,7 @@ describe("TLS", () => {
     async (_when, [from, to], why) => {
       const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
       const { url, ca } = await tlsServer({ notBefore: inDays(from), notAfter: inDays(to) });
-      const { dialer, closed } = dialler(url, ca);
+      const { dialer, closed } = dialler(url, () => ca);
       dialer.dial(1);
       expect(await closed()).toMatchObject({ why });
     },

@@ -44,6 +44,8 @@ export class Mirror {
   readonly #doubted = new Set<string>();
   readonly #condemnation: Condemnation;
   #startedAtMs = 0;
+  /** An instance had a link again while no other had one: the controller may take it that itself was away. */
+  #firstBackAtMs = Number.NEGATIVE_INFINITY;
   /** All instances have reported since then. */
   #areBack = false;
   /** `instance device/pool` of the addresses that rest for somebody. */
@@ -51,12 +53,13 @@ export class Mirror {
 
   constructor(world: World) {
     this.#world = world;
-    this.#condemnation = new Condemnation(world, () => this.#gatheringForMs !== undefined);
+    this.#condemnation = new Condemnation(world, () => this.#isGathering);
   }
 
   /** The controller begins anew. */
   clear(): void {
     this.#startedAtMs = this.#world.agenda.nowMs;
+    this.#firstBackAtMs = Number.NEGATIVE_INFINITY;
     this.#areBack = this.#world.controller.tables.all("instance").length === 0;
     this.#keys.clear();
     this.#told.clear();
@@ -140,6 +143,8 @@ export class Mirror {
     const row = this.#world.controller.tables.all("instance").find(({ identityKey }) => identityKey === key);
     if (row === undefined) return;
     const { nowMs: heardAtMs } = this.#world.agenda;
+    const isAlone = [...this.#told].every(([id, told]) => id === row.id || told.link === undefined);
+    if (isAlone) this.#firstBackAtMs = heardAtMs;
     const nothing = { status: undefined, pools: new Map(), hasSaidGoodbye: false };
     this.#told.set(row.id, { link, heardAtMs, ...nothing });
     this.#condemnation.forgive(row.name);
@@ -186,6 +191,11 @@ export class Mirror {
   get #gatheringForMs(): number | undefined {
     const startedForMs = this.#world.agenda.nowMs - this.#startedAtMs;
     return this.#haveReturned() || startedForMs >= gatheringMs ? undefined : startedForMs;
+  }
+
+  get #isGathering(): boolean {
+    const { nowMs } = this.#world.agenda;
+    return this.#gatheringForMs !== undefined || nowMs < this.#firstBackAtMs + gatheringMs;
   }
 
   #haveReturned(): boolean {

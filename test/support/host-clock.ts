@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** Why the wall clock of a process cannot be another than this machine's; undefined when it can. */
@@ -28,6 +28,8 @@ export class HostClock {
 
   /** `@1970-01-01 00:01:00` runs on from there; `+3600` is so many seconds ahead, `+0` right. */
   set(time: string): void {
-    writeFileSync(this.#file, `${time}\n`);
+    // Whole: a process that reads an empty file has the right time for a second.
+    writeFileSync(`${this.#file}.new`, `${time}\n`);
+    renameSync(`${this.#file}.new`, this.#file);
   }
 }

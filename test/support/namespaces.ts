@@ -1,6 +1,6 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { promisify } from "node:util";
+import { startOf } from "../../protocol/node/processes.ts";
 import { until } from "./until.ts";
 
 const exec = promisify(execFile);
@@ -65,7 +65,7 @@ export async function runIn(namespace: string, ...argv: readonly string[]): Prom
 
 export interface Pings {
   readonly transmitted: number;
-  /** Without the last one, when it was still on its way. */
+  /** Up to the last one that came back: what was sent after it may be on its way. */
   readonly sent: number;
   readonly lost: number;
 }
@@ -73,6 +73,7 @@ export interface Pings {
 export interface Pinging {
   /** Waits until so many more have come back. */
   more(count: number): Promise<void>;
+  /** When one more has come back. */
   stop(): Promise<Pings>;
 }
 
@@ -87,23 +88,30 @@ export function pingSteadily(namespace: string, address: string, intervalMs = 20
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const answered = () =>
     new Set([...text.matchAll(/bytes from .* icmp_seq=(\d+)/g)].map((match) => Number(match[1])));
+  const more = async (count: number) => {
+    const enough = answered().size + count;
+    await until(`${count} more echoes`, () => answered().size >= enough);
+  };
   return {
-    async more(count) {
-      const enough = answered().size + count;
-      await until(`${count} more echoes`, () => answered().size >= enough);
-    },
+    more,
     async stop() {
+      await more(1);
       child.kill("SIGINT");
       await ended;
       const transmitted = Number(/(\d+) packets transmitted/.exec(text)?.[1]);
       const came = answered();
-      const sent = came.has(transmitted) ? transmitted : transmitted - 1;
+      const sent = Math.max(...came);
       return { transmitted, sent, lost: sent - came.size };
     },
   };
 }
 
-/** Whether one echo comes back within half a second. */
+/** Whether one echo comes back, which a busy machine may take its time for. */
+export function reaches(namespace: string, address: string, ...options: string[]): Promise<boolean> {
+  return pings(namespace, address, ...options, "-W", "4");
+}
+
+/** Whether one echo comes back within half a second: for what is to be silent, and for what is asked again. */
 export async function pings(namespace: string, address: string, ...options: string[]): Promise<boolean> {
   const answer = await runIn(namespace, "ping", "-n", "-c", "1", "-W", "0.5", ...options, address).catch(
     () => "",
@@ -116,22 +124,24 @@ function sweep(): void {
   for (const line of ip(["netns", "list"]).split("\n")) {
     const name = line.split(" ")[0] ?? "";
     const pid = /^connector-test-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeNamespace(name);
+    if (pid !== undefined && startOf(Number(pid)) === undefined) removeNamespace(name);
   }
 }
 
 function removeNamespace(name: string): void {
-  for (const pid of ip(["netns", "pids", name]).split("\n").filter(Boolean)) {
-    try {
-      process.kill(Number(pid), "SIGKILL");
-    } catch {
-      // It ended by itself.
-    }
-  }
   try {
+    for (const pid of ip(["netns", "pids", name]).split("\n").filter(Boolean)) kill(Number(pid));
     ip(["netns", "delete", name]);
   } catch {
     // Another test process swept it.
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself.
   }
 }
 

@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { readFileIfThere } from "../../protocol/node/files.ts";
+import { readOfProcess, startOf } from "../../protocol/node/processes.ts";
 import { until } from "../support/until.ts";
 
 const exec = promisify(execFile);
@@ -109,10 +109,7 @@ export class BootedHost implements AsyncDisposable {
     const ended = new Promise((resolve) => this.#child.once("exit", resolve));
     this.#child.kill("SIGKILL");
     await ended;
-    await until(
-      "its processes have ended",
-      () => readFileIfThere(`/proc/${this.#leader}/stat`) === undefined,
-    );
+    await until("its processes have ended", () => startOf(this.#leader) === undefined);
   }
 
   async #untilBooted(former = 0): Promise<void> {
@@ -127,7 +124,7 @@ export class BootedHost implements AsyncDisposable {
     const [shell = 0] = childrenOf(this.#child.pid ?? 0);
     const leader = childrenOf(shell)
       .flatMap(childrenOf)
-      .find((pid) => /^NSpid:\t\d+\t\d+\t1$/m.test(readFileIfThere(`/proc/${pid}/status`) ?? ""));
+      .find((pid) => /^NSpid:\t\d+\t\d+\t1$/m.test(readOfProcess(pid, "status") ?? ""));
     if (leader === undefined || leader === former) return false;
     this.#leader = leader;
     return true;
@@ -157,6 +154,6 @@ while :; do
 done`;
 
 function childrenOf(pid: number): number[] {
-  const children = readFileIfThere(`/proc/${pid}/task/${pid}/children`) ?? "";
+  const children = readOfProcess(pid, `task/${pid}/children`) ?? "";
   return children.split(" ").filter(Boolean).map(Number);
 }

@@ -1,4 +1,5 @@
 import { vpcResolver } from "../../lab/vpc/addresses.ts";
+import { until } from "../support/until.ts";
 import type { BootedHost } from "./booted-host.ts";
 
 /**
@@ -70,13 +71,15 @@ export async function filesWith(host: BootedHost, text: string): Promise<string[
   return found.split("\n").filter(Boolean).sort();
 }
 
-/** When the agent's status last became this, in seconds of the machine's monotonic clock. */
+/**
+ * When the agent's status last became this, in seconds of the machine's monotonic clock. The journal has it a moment later
+ * than systemd has the status.
+ */
 export async function becameAt(host: BootedHost, status: "Online" | "Active"): Promise<number> {
-  const said = await host.run(
-    `journalctl --no-pager --quiet --unit connector --output short-monotonic | grep '"to":"${status}"' | tail -1`,
-  );
-  const [, seconds] = /^\[ *([\d.]+)\]/.exec(said) ?? [];
-  if (seconds === undefined) throw new Error(`it was not ${status}`);
+  const look = `journalctl --no-pager --quiet --unit connector --output short-monotonic | grep '"to":"${status}"' | tail -1`;
+  const seconds = await until(`a line that it is ${status}`, async () => {
+    return /^\[ *([\d.]+)\]/.exec(await host.run(look))?.[1];
+  });
   return Number(seconds);
 }
 
