@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { CaFile } from "../protocol/node/ca-file.ts";
 import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
 import { makeFolder, storageFailure } from "../protocol/node/files.ts";
@@ -92,10 +92,11 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
 
   const readings = new Readings();
   const post = (input: AgentInput) => driver.post(input);
+  const ca = parameters.caFile === undefined ? undefined : new CaFile(parameters.caFile, log);
   const dialer = started.use(
     new Dialer({
       controller: parameters.controller,
-      ca: parameters.caFile === undefined ? undefined : readFileSync(parameters.caFile, "utf8"),
+      ca: ca && (() => ca.read()),
       post: (input) => post({ kind: "link", input }),
       onUnknown: () => metrics.ignoredFrame(),
     }),

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { linkDefaults } from "../protocol/link.ts";
 import { type Challenge, type ClientMessage, proofText } from "../protocol/messages.ts";
+import { CaFile } from "../protocol/node/ca-file.ts";
 import { systemClock } from "../protocol/node/clock.ts";
 import { Dialer } from "../protocol/node/dialer.ts";
 import { Driver } from "../protocol/node/driver.ts";
@@ -45,7 +45,7 @@ export interface RunningDevice extends Disposable {
 export function startDevice(options: DeviceOptions): RunningDevice {
   const { log, stateFolder } = options;
   makeFolder(stateFolder, 0o700);
-  const ca = options.caFile === undefined ? undefined : readFileSync(options.caFile, "utf8");
+  const ca = options.caFile === undefined ? undefined : new CaFile(options.caFile, log);
   const keys = openKeys(stateFolder);
   const files = new UserFiles(stateFolder, options.codeFile);
   const stateFile = new StateFile(stateFolder);
@@ -79,7 +79,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   const dialer = new Dialer({
     controller: options.controller,
     lookup: controller.lookup,
-    ca,
+    ca: ca && (() => ca.read()),
     post: (input) => post({ kind: "link", input }),
     onUnknown: (type) => log.debug({ type }, "ignored a message of unknown type"),
   });

@@ -1,4 +1,5 @@
 import { parseDocument } from "yaml";
+import { holdsCertificate } from "../../protocol/node/ca-file.ts";
 import { readFileIfThere } from "../../protocol/node/files.ts";
 import type { ParametersResult } from "../core/parameters.ts";
 import { type Environment, type ParameterProblem, readParameters } from "../core/parameters.ts";
@@ -26,7 +27,7 @@ function withReadableCa(result: Extract<ParametersResult, { ok: true }>): Parame
   try {
     const text = readFileIfThere(caFile);
     if (text === undefined) problem = "there is no such file";
-    else if (!text.includes("-----BEGIN CERTIFICATE-----")) problem = "holds no certificate in PEM";
+    else if (!holdsCertificate(text)) problem = "holds no certificate in PEM";
   } catch (error) {
     problem = `cannot be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`;
   }

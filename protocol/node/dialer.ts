@@ -11,7 +11,7 @@ import { isTlsError, tlsFailureOf } from "./network.ts";
 /** The link's one outside thing: a WebSocket to the controller. At most one connection at a time. */
 export class Dialer implements Disposable {
   readonly #url: URL;
-  readonly #ca: string | undefined;
+  readonly #ca: (() => string) | undefined;
   readonly #lookup: LookupFunction | undefined;
   readonly #localAddress: string | undefined;
   readonly #post: (input: LinkInput) => void;
@@ -21,8 +21,8 @@ export class Dialer implements Disposable {
   constructor(options: {
     /** The controller's URL, `https://` or `http://`. */
     controller: string;
-    /** PEM of the only CAs to trust; the system's when absent. */
-    ca?: string | undefined;
+    /** PEM of the only CAs to trust, asked for at each dial; the system's when absent. */
+    ca?: (() => string) | undefined;
     /** How the controller's name becomes addresses; the system's way when absent. */
     lookup?: LookupFunction | undefined;
     /** Which of this host's addresses to dial from; the system's choice when absent. */
@@ -47,7 +47,7 @@ export class Dialer implements Disposable {
       perMessageDeflate: false,
       maxPayload: limits.frameBytesMax,
       followRedirects: false,
-      ...(this.#ca === undefined ? {} : { ca: this.#ca }),
+      ...(this.#ca === undefined ? {} : { ca: this.#ca() }),
       ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
       ...(this.#localAddress === undefined ? {} : { localAddress: this.#localAddress }),
     });

@@ -64,12 +64,12 @@ test("from Secrets Manager, whole or one key of it", async () => {
   expect(wrong.code).toBe(2);
 });
 
-test("one that comes late is waited for, and why is told once", async () => {
+test("one that comes late is waited for, and why is told once", { timeout: 90_000 }, async () => {
   await using aws = await account();
   aws.stores.denied.add("ssm:GetParameter");
   aws.stores.parameters.set("/connector/prod", otp);
   const running = aws.run("ssm:/connector/prod", "--wait", "60");
-  await until("two refusals", () => aws.stores.answered() === 2, 30_000);
+  await until("two refusals", () => aws.stores.answered() >= 2, 30_000);
   aws.stores.denied.clear();
   const { code, out, err } = await running;
   expect({ code, out }).toEqual({ code: 0, out: `${otp}\n` });

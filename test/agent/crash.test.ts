@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { rolldown } from "rolldown";
@@ -47,7 +48,8 @@ async function runAndKill(args: string[], afterReadyMs: number, told: Told): Pro
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...process.env, NODE_COMPILE_CACHE: join(bundles.path, "compiled") },
   });
-  const ended = new Promise<void>((resolve) => running.stdout.once("close", resolve));
+  // All of it: the next one on this database is to find nobody's lock, and how this one ended is known then.
+  const ended = once(running, "close");
   let rest = "";
   const ready = new Promise<void>((resolve) => {
     running.stdout.setEncoding("utf8").on("data", (chunk: string) => {

@@ -66,7 +66,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-test("no address is granted twice and no told grant is forgotten, whatever fails", () => {
+test("no address is granted twice and no told grant is forgotten, whatever fails", {
+  timeout: 120_000,
+}, () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 120 }), (steps) => {
       const life = new Life();

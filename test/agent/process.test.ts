@@ -15,7 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
 import type { Imds as Emulator } from "../../lab/imds/server.ts";
 import { freePort } from "../../lab/ports.ts";
@@ -55,15 +55,14 @@ let folder: ReturnType<typeof temporaryFolder>;
 let imds: Emulator;
 let controller: Awaited<ReturnType<typeof scriptedController>>;
 
+// Goes when the agents have ended, whose files it holds: what is registered first is done last.
 beforeEach(async () => {
   folder = temporaryFolder();
+  onTestFinished(() => folder[Symbol.dispose]());
   imds = await startImds();
+  onTestFinished(() => imds[Symbol.asyncDispose]());
   controller = await scriptedController(otp);
-});
-afterEach(async () => {
-  await controller[Symbol.asyncDispose]();
-  await imds[Symbol.asyncDispose]();
-  folder[Symbol.dispose]();
+  onTestFinished(() => controller[Symbol.asyncDispose]());
 });
 
 function instance(options: { otp?: string; imds?: string; name?: string; uid?: number } = {}): AgentProcess {
@@ -422,7 +421,9 @@ describe("the end of an instance's service", () => {
     return agent;
   }
 
-  test("AWS's notices drain it within seconds; silence ends none of them, and a word does, over restarts too", async () => {
+  test("AWS's notices drain it within seconds; silence ends none of them, and a word does, over restarts too", {
+    timeout: 90_000,
+  }, async () => {
     imds.assignPrefix(ipv4Prefix);
     imds.assignPrefix(ipv6Prefix);
     imds.asgState("Terminated");
@@ -486,11 +487,13 @@ describe("the end of an instance's service", () => {
     await until("the controller knows", () => instanceStatus() === "Draining");
     controller.want({ [sessionKey(1)]: undefined });
     expect(await agent.exited()).toBe(0);
+    await until("goodbye", () => controller.last("goodbye"));
     expect(controller.last("goodbye")).toEqual({ type: "goodbye", reason: "shutdown" });
     controller.heard.length = 0;
     controller.want(session(2));
     agent.start();
-    await agent.reaches("Active");
+    // What it says now, and not what the one before it said last.
+    await until("the controller knows", () => instanceStatus() === "Active");
     agent.signal("SIGQUIT");
     await until("the controller knows", () => instanceStatus() === "Draining");
     expect(controller.last("goodbye")).toBeUndefined();

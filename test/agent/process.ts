@@ -8,6 +8,8 @@ import type { LogLine } from "../support/log.ts";
 import { until } from "../support/until.ts";
 
 const main = join(import.meta.dirname, "../../agent/main.ts");
+/** When to give up waiting for a process that may have to start first; a busy machine takes its time for that. */
+const startsWithinMs = 25_000;
 
 /** The files and the environment of one instance, and the agent process on them. */
 export class AgentProcess {
@@ -112,16 +114,16 @@ export class AgentProcess {
   }
 
   reaches(status: StatusView["status"]): Promise<StatusView> {
-    return until(`status ${status}`, async () => {
+    const reached = async () => {
       const view = await this.status();
       return view?.status === status ? view : undefined;
-    });
+    };
+    return until(`status ${status}`, reached, startsWithinMs);
   }
 
   shows(code: string): Promise<StatusView["conditions"][number]> {
-    return until(`condition ${code}`, async () =>
-      (await this.status())?.conditions.find((c) => c.code === code),
-    );
+    const shown = async () => (await this.status())?.conditions.find((c) => c.code === code);
+    return until(`condition ${code}`, shown, startsWithinMs);
   }
 
   /** Undefined when nobody listens. */

@@ -42,6 +42,8 @@ class WatchedCore extends ControllerCore {
   /** When something other than a heartbeat came in last. */
   workedAtMs = 0;
   isAwaitingLoss = false;
+  /** SIGKILL, by this process itself and so never too late, in the turn in which so many sessions are attached. */
+  killedAtAttached: number | undefined;
   /** Of the instance that was judged gone: when, when its devices were told since, and what that cost. */
   decided: Moment | undefined;
   lastTold: Moment | undefined;
@@ -53,6 +55,9 @@ class WatchedCore extends ControllerCore {
     const begun = this.isAwaitingLoss ? moment() : undefined;
     const effects = super.handle(input, now);
     for (const effect of effects) this.#watch(effect, begun);
+    const { killedAtAttached } = this;
+    if (killedAtAttached !== undefined && this.metricsFacts().sessions.attached >= killedAtAttached)
+      process.kill(process.pid, "SIGKILL");
     return effects.filter((effect) => !this.local?.takes(effect));
   }
 
@@ -131,6 +136,9 @@ const handlers = {
   local: () => local.counts,
   login: async (atOnce: number) => await local.login(atOnce),
   die: (instance: string) => local.die(instance),
+  dieAtAttached: (sessions: number) => {
+    core.killedAtAttached = sessions;
+  },
   awaitLoss: () => {
     core.isAwaitingLoss = true;
   },

@@ -62,7 +62,7 @@ describe("an agent over a real socket", () => {
     const agent = new WireAgent(signer);
     const first = new Raw(controller.url);
     first.send(agent.enrol(await first.challenge(), await newOtp()));
-    await until("the welcome", () => first.heard.some(({ type }) => type === "welcome"));
+    await until("the state", () => first.heard.some(({ type }) => type === "state"));
     expect(first.heard.map(({ type }) => type)).toEqual(["challenge", "enrolled", "welcome", "state"]);
     const second = new Raw(controller.url);
     second.send(agent.hello(await second.challenge()));

@@ -1,22 +1,25 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { makeIdentityKey } from "../../protocol/node/keys.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { scriptedController } from "./controller.ts";
 import { attached } from "./fixture.ts";
 
-const running = new Set<ChildProcess>();
-afterEach(() => {
-  for (const child of running) child.kill("SIGKILL");
-});
+/** Goes when the processes of the test have ended, whose files it holds: what is registered first is done last. */
+function ownFolder() {
+  const folder = temporaryFolder();
+  onTestFinished(() => folder[Symbol.dispose]());
+  return folder;
+}
 
 const secretCode = "join-code-0123456789";
 
 test("joins, attaches, is stopped, and comes back with the same key and attachment", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   await using controller = await scriptedController();
   const codeFile = join(folder.path, "code");
   writeFileSync(codeFile, `${secretCode}\n`);
@@ -45,7 +48,7 @@ test("joins, attaches, is stopped, and comes back with the same key and attachme
 });
 
 test("logs out and in while it runs", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   await using controller = await scriptedController();
   writeFileSync(join(folder.path, "code"), secretCode);
   startDevice(folder.path, controller.url);
@@ -63,7 +66,7 @@ test("logs out and in while it runs", async () => {
 });
 
 test("sets a damaged state file aside and goes on; damaged keys are left alone and end it", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   await using controller = await scriptedController();
   writeFileSync(join(folder.path, "code"), secretCode);
   const first = startDevice(folder.path, controller.url);
@@ -82,7 +85,8 @@ test("sets a damaged state file aside and goes on; damaged keys are left alone a
   await second.ended;
 
   const keys = join(folder.path, "state", "keys.json");
-  const damaged = readFileSync(keys, "utf8").replace(/"privateKey": "./, '"privateKey": "-');
+  const another = `"privateKey": "${makeIdentityKey().privateKey}"`;
+  const damaged = readFileSync(keys, "utf8").replace(/"privateKey": "[^"]+"/, another);
   writeFileSync(keys, damaged);
   const third = startDevice(folder.path, controller.url);
   expect(await third.ended).toBe(78);
@@ -92,7 +96,7 @@ test("sets a damaged state file aside and goes on; damaged keys are left alone a
 });
 
 test("a refused code: stays up, says why, and joins when the file has another", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   await using controller = await scriptedController();
   controller.refuseCode = secretCode;
   writeFileSync(join(folder.path, "code"), secretCode);
@@ -105,7 +109,7 @@ test("a refused code: stays up, says why, and joins when the file has another", 
 });
 
 test("a code that cannot be removed, and a word of the user's that cannot be read, end nobody", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   await using controller = await scriptedController();
   writeFileSync(join(folder.path, "code"), secretCode);
   // A file that was handed over open, as by a shell: nobody can remove its name.
@@ -138,7 +142,7 @@ test("a code that cannot be removed, and a word of the user's that cannot be rea
 });
 
 test("a SIGHUP while it starts does not end it", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   await using controller = await scriptedController();
   writeFileSync(join(folder.path, "code"), secretCode);
   const slow = join(folder.path, "ca.pem");
@@ -155,11 +159,11 @@ test("a SIGHUP while it starts does not end it", async () => {
 test.skipIf(process.getuid?.() !== 0)(
   "logout of a device that is just ending takes its tunnel down (skipped without root)",
   async () => {
-    using folder = temporaryFolder();
+    const folder = ownFolder();
     const state = join(folder.path, "state");
     mkdirSync(state);
     const ending = spawn("sleep", ["60"], { stdio: "ignore" });
-    running.add(ending);
+    onTestFinished(() => void ending.kill("SIGKILL"));
     const { pid = 0 } = ending;
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const startedAt = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
@@ -184,7 +188,7 @@ test.skipIf(process.getuid?.() !== 0)(
 );
 
 test("a controller that could not keep the code secret is not dialled", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   for (const url of ["http://10.0.0.1", "ftp://127.0.0.1", "https://user:word@controller.example", "nope"]) {
     const device = startDevice(folder.path, url);
     expect(await device.ended).toBe(64);
@@ -193,7 +197,7 @@ test("a controller that could not keep the code secret is not dialled", async ()
 });
 
 test("a state directory that cannot be made, and a CA file that is not there, end it with the reason", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   const run = ["run", "--controller", "https://127.0.0.1:1", "--tunnel", "off"];
   const nowhere = start([...run, "--state-dir", "/proc/connector-device"]);
   expect(await nowhere.ended).toBe(78);
@@ -204,7 +208,7 @@ test("a state directory that cannot be made, and a CA file that is not there, en
 });
 
 test("options of the tunnel that cannot be are named", async () => {
-  using folder = temporaryFolder();
+  const folder = ownFolder();
   const wrong = [
     { args: ["--interface", "sixteen-letters1"], said: "--interface takes at most 15" },
     { args: ["--interface", "a/b"], said: "--interface takes at most 15" },
@@ -221,7 +225,7 @@ test("options of the tunnel that cannot be are named", async () => {
 test.skipIf(process.getuid?.() !== 0)(
   "without CAP_NET_ADMIN: no tunnel and why; where it must be on, that is the end",
   async () => {
-    using folder = temporaryFolder();
+    const folder = ownFolder();
     const options = ["run", "--controller", "https://127.0.0.1:1", "--state-dir", join(folder.path, "state")];
     const without = ["setpriv", "--bounding-set", "-net_admin"];
     const must = start([...options, "--tunnel", "on"], without);
@@ -254,7 +258,6 @@ async function run(command: string, folder: string) {
 function start(args: string[], before: string[] = []) {
   const [file = "", ...rest] = [...before, process.execPath, script, ...args];
   const child = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe"] });
-  running.add(child);
   let output = "";
   const keep = (chunk: Buffer) => {
     output += chunk.toString();
@@ -262,5 +265,9 @@ function start(args: string[], before: string[] = []) {
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
   return { child, output: () => output, ended };
 }

@@ -38,9 +38,11 @@ export async function deviceWorld() {
   const key = openKeys(stateFolder).wireguard;
   writeFileSync(join(folder.path, "code"), "join-code-0123456789");
   const name = interfaceName();
-  const running = new Set<ChildProcess>();
+  const running: { child: ChildProcess; ended: Promise<unknown> }[] = [];
   onTestFinished(async () => {
-    for (const child of running) child.kill("SIGKILL");
+    for (const { child } of running) child.kill("SIGKILL");
+    // Also the programs that they ran: none of them makes anew what is taken down here.
+    await Promise.all(running.map(({ ended }) => ended));
     using host = new TunnelHost({ name, inside, key, names: { kind: "none" }, log });
     must(await host.apply(noTunnel, undefined));
   });
@@ -49,7 +51,6 @@ export async function deviceWorld() {
   const start = (command: string, ...args: string[]) => {
     const all = [...inside.slice(1), process.execPath, script, command, "--state-dir", stateFolder, ...args];
     const child = spawn("ip", all, { stdio: ["ignore", "pipe", "pipe"], env: environment });
-    running.add(child);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk: Buffer) => {
@@ -57,6 +58,7 @@ export async function deviceWorld() {
       });
     }
     const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    running.push({ child, ended });
     return { child, ended, output: () => output };
   };
   const device = { namespace, name, key };

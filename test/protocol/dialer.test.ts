@@ -1,13 +1,18 @@
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { AddressInfo, Server as NetServer, Socket } from "node:net";
+import type { AddressInfo, LookupFunction, Server as NetServer, Socket } from "node:net";
 import { createServer as createNetServer } from "node:net";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { createAuthority, loopbackNames, type Validity } from "../../lab/certificates.ts";
 import { limits } from "../../protocol/limits.ts";
 import type { LinkInput } from "../../protocol/link.ts";
+import { CaFile } from "../../protocol/node/ca-file.ts";
 import { Dialer } from "../../protocol/node/dialer.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
 
 const cleanups: (() => unknown)[] = [];
@@ -27,12 +32,13 @@ async function listen(server: NetServer): Promise<number> {
 }
 
 /** A dialler with everything it posted. */
-function dialler(controller: string, ca?: string) {
+function dialler(controller: string, ca?: () => string, lookup?: LookupFunction) {
   const inputs: LinkInput[] = [];
   const unknown: string[] = [];
   const dialer = new Dialer({
     controller,
     ca,
+    lookup,
     post: (input) => inputs.push(input),
     onUnknown: (type) => unknown.push(type),
   });
@@ -99,8 +105,11 @@ describe("why a dial ends", () => {
     expect(await closed()).toMatchObject({ why: "link.unreachable" });
   });
 
-  test("no such name", async () => {
-    const { dialer, closed } = dialler("http://no-such-host.invalid:443");
+  // What a resolver says, and not how long this machine's takes for it where there is no network.
+  test.each(["ENOTFOUND", "EAI_AGAIN"])("no such name: %s", async (code) => {
+    const asked = (_name: string, _options: unknown, answer: (error: Error, addresses: []) => void) =>
+      setImmediate(answer, Object.assign(new Error(`getaddrinfo ${code}`), { code }), []);
+    const { dialer, closed } = dialler("http://controller.example:443", undefined, asked);
     dialer.dial(1);
     expect(await closed()).toMatchObject({ why: "link.name" });
   });
@@ -151,7 +160,7 @@ describe("TLS", () => {
 
   test("a pinned CA is trusted", async () => {
     const { url, ca } = await tlsServer();
-    const { dialer, inputs } = dialler(url, ca);
+    const { dialer, inputs } = dialler(url, () => ca);
     dialer.dial(1);
     await until("a message", () => inputs.find((input) => input.kind === "received"));
   });
@@ -159,11 +168,37 @@ describe("TLS", () => {
   test("a CA that is not pinned is not, and neither is an unknown one by the system's", async () => {
     const { url } = await tlsServer();
     const other = (await createAuthority()).certificatePem;
-    for (const ca of [other, undefined]) {
+    for (const ca of [() => other, undefined]) {
       const { dialer, closed } = dialler(url, ca);
       dialer.dial(1);
       expect(await closed()).toMatchObject({ why: "link.tls" });
     }
+  });
+
+  test("one that is replaced is trusted from the next dial on; a file that holds none for a moment changes nothing", async () => {
+    using folder = temporaryFolder();
+    const file = join(folder.path, "ca.pem");
+    const [before, after] = [await tlsServer(), await tlsServer()];
+    writeFileSync(file, before.ca);
+    const { log, lines } = keepingLog();
+    const ca = new CaFile(file, log);
+    const outcome = async (url: string) => {
+      const { dialer, inputs, closed } = dialler(url, () => ca.read());
+      dialer.dial(1);
+      const [first] = await until("an outcome", () => (inputs.length > 0 ? inputs : undefined));
+      dialer[Symbol.dispose]();
+      await closed();
+      return first?.kind === "closed" ? first.why : first?.kind;
+    };
+    expect([await outcome(before.url), await outcome(after.url)]).toEqual(["received", "link.tls"]);
+    for (const spoil of [() => writeFileSync(file, after.ca.slice(0, 200)), () => rmSync(file)]) {
+      spoil();
+      expect(await outcome(before.url)).toBe("received");
+    }
+    expect(lines).toHaveLength(2);
+    writeFileSync(file, after.ca);
+    expect([await outcome(before.url), await outcome(after.url)]).toEqual(["link.tls", "received"]);
+    expect(() => new CaFile(join(folder.path, "nowhere"), log)).toThrow("ENOENT");
   });
 
   // As a clock at 1970 sees every certificate, and one that is years ahead.
@@ -175,7 +210,7 @@ describe("TLS", () => {
     async (_when, [from, to], why) => {
       const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
       const { url, ca } = await tlsServer({ notBefore: inDays(from), notAfter: inDays(to) });
-      const { dialer, closed } = dialler(url, ca);
+      const { dialer, closed } = dialler(url, () => ca);
       dialer.dial(1);
       expect(await closed()).toMatchObject({ why });
     },
@@ -196,6 +231,7 @@ test("dialling again leaves one connection, and the old one's end is told by its
   dialer.dial(2);
   await until("connected again", () => isOpen(2));
   await until("the first is closed", () => sockets[0]?.readyState === 3);
+  await until("its end is told", () => inputs.some(({ kind }) => kind === "closed"));
   expect(inputs.filter(({ kind }) => kind === "closed")).toMatchObject([{ kind: "closed", dialId: 1 }]);
   dialer.send(1, { type: "ping", id: 1 });
   dialer.send(2, { type: "ping", id: 2 });

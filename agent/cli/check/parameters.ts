@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { holdsCertificate } from "../../../protocol/node/ca-file.ts";
 import type { ParametersResult } from "../../core/parameters.ts";
 import { fail, type Line, ok } from "./line.ts";
 
@@ -17,7 +18,7 @@ export function readCa(path: string | undefined): { ca: string | undefined; line
   if (path === undefined) return { ca: undefined, lines: [] };
   try {
     const ca = readFileSync(path, "utf8");
-    if (ca.includes("-----BEGIN CERTIFICATE-----")) return { ca, lines: [] };
+    if (holdsCertificate(ca)) return { ca, lines: [] };
     return {
       ca: undefined,
       lines: [

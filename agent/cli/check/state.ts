@@ -1,5 +1,6 @@
 import { accessSync, constants, statfsSync, statSync } from "node:fs";
 import { Failure } from "../../../protocol/failures.ts";
+import { byteSize } from "../../../protocol/node/text.ts";
 import { fail, type Line, lineOf, ok, skip, warn } from "./line.ts";
 
 /** Less free space is worth a warning; the database of 10,000 leases is about 4 MB, and its log as much. */
@@ -85,7 +86,7 @@ export function judgeStateFolder(path: string, folder: FolderSeen): Line {
       "Run `sudo connector check` to see it as the agent does.",
     );
   }
-  const free = `${Math.floor(folder.freeBytes / 1024 / 1024)} MB free`;
+  const free = `${byteSize(folder.freeBytes)} free`;
   if (folder.freeBytes < freeBytesMin)
     return lineOf("state directory", new Failure("store.full", { path, space: free }));
   if (folder.freeBytes < freeBytesWarn)
