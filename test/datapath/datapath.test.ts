@@ -46,8 +46,12 @@ test(title("an nft that hangs is told, and does not keep those who left"), here,
   await dataPath.apply(planOf(2));
   tools.set("nft", { is: "hanging" });
   const begunMs = performance.now();
-  const refusal = dataPath.refusal(planOf(1));
-  await until("the peer is gone", async () => (await run("wg show connector0 peers | wc -l")) === "1", 2_000);
+  let isTold = false;
+  const refusal = dataPath.refusal(planOf(1)).finally(() => {
+    isTold = true;
+  });
+  await until("the peer is gone", async () => (await run("wg show connector0 peers | wc -l")) === "1");
+  expect(isTold).toBe(false);
   expect(await refusal).toMatchObject({ error: expect.stringMatching(/no end within/) });
   // The next to leave waits for no more than one command.
   expect(performance.now() - begunMs).toBeLessThan(15_000);

@@ -47,7 +47,7 @@ describe.skipIf(noFirewall !== undefined)(`attacks (${noFirewall ?? "in the kern
 
   test("any credentials that are handed out at link-local addresses", async () => {
     const before = await counted("drop_metadata");
-    expect(await world.users.ask(own, "tcp", app.ipv4, 80)).toBe(own);
+    expect(await world.users.reach(own, "tcp", app.ipv4, 80)).toBe(own);
     expect(await world.users.ask(own, "tcp", credentials, 80)).toBe("silence");
     expect(await world.users.ask(own6, "tcp", "fd00:ec2::23", 80)).toBe("silence");
     await world.users.ask(own6, "tcp", "64:ff9b::a9fe:a9fe", 80);
@@ -94,7 +94,7 @@ describe.skipIf(noFirewall !== undefined)(`attacks (${noFirewall ?? "in the kern
     expect(await world.users.ask(own, "tcp", app.ipv4, 80)).toBe("silence");
     expect(await pings(world.users.name, "100.64.0.1", "-I", own)).toBe(false);
     await instance.must("nft", "delete table ip t");
-    expect(await world.users.ask(own, "tcp", app.ipv4, 80)).toBe(own);
+    expect(await world.users.reach(own, "tcp", app.ipv4, 80)).toBe(own);
   });
 
   test("fragments: of what a service allows all arrive, of the rest none", async () => {

@@ -188,7 +188,12 @@ export class Applications implements Disposable {
     }
   }
 
-  /** The address that the other side saw, or `silence`. */
+  /** The address that the other side saw, or why it saw none: for an answer that is to come, however busy the machine is. */
+  reach(from: string, protocol: "tcp" | "udp", to: string, port: number): Promise<string> {
+    return this.request({ do: "ask", protocol, from, to, port, withinMs: 5_000 });
+  }
+
+  /** The same, or `silence` soon. */
   ask(from: string, protocol: "tcp" | "udp", to: string, port: number, withinMs = 300): Promise<string> {
     return this.request({ do: "ask", protocol, from, to, port, withinMs });
   }

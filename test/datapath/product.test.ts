@@ -70,7 +70,7 @@ describe.skipIf(obstacle !== undefined)(
         const unleased = one.ipv4.replace(/\d+$/, (end) => `${Number(end) ^ 8}`);
         const targets = ["169.254.169.254", "fd00:ec2::254", two.ipv4, two.ipv6, unleased];
         for (const target of targets) expect(await pings(host, target), target).toBe(false);
-        expect(await pings(host, echo.ipv4)).toBe(true);
+        expect(await reaches(host, echo.ipv4)).toBe(true);
         // The device may have set its tunnel right meanwhile: then nothing came to the instance.
         await until("the instance to drop it", async () => {
           await widen();
@@ -85,19 +85,20 @@ describe.skipIf(obstacle !== undefined)(
         await shell(host, `ip address add ${ipv4}/32 dev connector-dev`);
         onTestFinished(() => shell(host, `ip address del ${ipv4}/32 dev connector-dev`).then(() => {}));
         expect(await pings(host, echo.ipv4, ipv4)).toBe(false);
-        expect(await pings(host, echo.ipv4)).toBe(true);
+        expect(await reaches(host, echo.ipv4)).toBe(true);
       });
 
       test("connections from the applications only where a service allows them", async () => {
         const [employee, contractor] = [deviceOf("Employees"), deviceOf("Contractors")];
         const callerUrl = `http://${caller.ipv4}/call`;
         const callOther = `${callerUrl}?port=9000&address=${(await leaseOf(contractor)).ipv4}`;
-        const [called] = await employee.host.ask({ kind: "callback", url: callerUrl, port: 9_000 });
+        const patiently = { kind: "callback", url: callerUrl, port: 9_000, withinMs: 10_000 } as const;
+        const [called] = await employee.host.ask(patiently);
         expect(called).toMatchObject({ ok: true, text: expect.stringMatching(/"connected":true/) });
         // Contractors may neither ask it to call nor be called.
         const [refused] = await contractor.host.ask({ kind: "callback", url: callerUrl, port: 9_000 });
         expect(refused).toEqual({ ok: false, why: "ETIMEDOUT" });
-        const [other] = await employee.host.ask({ kind: "http", url: callOther, withinMs: 4_000 });
+        const [other] = await employee.host.ask({ kind: "http", url: callOther, withinMs: 10_000 });
         expect(other).toMatchObject({
           ok: true,
           text: expect.stringMatching(/"connected":false,"why":"ETIMEDOUT"/),
@@ -121,12 +122,13 @@ describe.skipIf(obstacle !== undefined)(
           const { starts } = agent;
           agent.signal("SIGKILL");
           await until("a new agent", () => agent.starts > starts && agent.pid !== undefined);
+          // It is under way when the agent goes.
+          if (kills === 0) expect(transfer.log()).toBe("begun\n");
           await until(
             "it is Active",
             async () => (await look(instance(), "status"))?.status === "Active",
             20_000,
           );
-          if (kills === 0) expect(transfer.log()).toBe("begun\n");
         }
         // It begins anew when it has ended.
         await until("it has ended", () => transfer.log().split("\n").length > 2, 30_000);
@@ -145,7 +147,7 @@ describe.skipIf(obstacle !== undefined)(
         await until(
           "every lease lasts longer",
           async () => {
-            expect((await asker.ask(web(4, 2_000))).answer).toMatchObject({ ok: true });
+            expect((await asker.ask(web(4, 5_000))).answer).toMatchObject({ ok: true });
             return (await ends()).every((end, i) => end > (first[i] ?? 0));
           },
           30_000,
@@ -258,8 +260,15 @@ describe.skipIf(obstacle !== undefined)(
       const { id } = (await lab.listDevices()).find(({ name }) => name === leaving.plan.name) ?? { id: "" };
       const endedAtMs = performance.now();
       await lab.controller.admin.call("device.remove", { params: { device: id } });
-      await until("nothing of it is left", async () => (await entries()) === 0, 2_000);
-      expect(performance.now() - endedAtMs).toBeLessThan(1_000);
+      // Looking takes a while: what counts is when something of it was still to be seen.
+      let seenAtMs = endedAtMs;
+      await until("nothing of it is left", async () => {
+        const lookedAtMs = performance.now();
+        const isLeft = (await entries()) > 0;
+        if (isLeft) seenAtMs = lookedAtMs;
+        return !isLeft;
+      });
+      expect(seenAtMs - endedAtMs).toBeLessThan(1_000);
       expect(
         await shell(
           hostOf(instance()),
@@ -312,11 +321,19 @@ async function untilProven(): Promise<void> {
   expect(proofs.flatMap(shortcomings)).toEqual([]);
 }
 
-async function pings(host: Host, to: string, from?: string): Promise<boolean> {
-  const source = from === undefined ? "" : `-I ${from}`;
-  return (
-    await shell(host, `ping -n -q -c1 -W1 ${source} ${to} > /dev/null && echo yes || echo no`)
-  ).endsWith("yes");
+/** Whether one echo comes back within a second: for what is to be silent. */
+function pings(host: Host, to: string, from?: string): Promise<boolean> {
+  return echoes(host, 1, from === undefined ? to : `-I ${from} ${to}`);
+}
+
+/** Whether one comes back, which a busy machine may take its time for. */
+function reaches(host: Host, to: string): Promise<boolean> {
+  return echoes(host, 4, to);
+}
+
+async function echoes(host: Host, withinS: number, to: string): Promise<boolean> {
+  const ping = `ping -n -q -c1 -W${withinS} ${to} > /dev/null && echo yes || echo no`;
+  return (await shell(host, ping)).endsWith("yes");
 }
 
 /** What the firewall dropped for these reasons. */

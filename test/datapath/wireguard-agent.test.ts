@@ -20,7 +20,15 @@ import {
 } from "../support/namespaces.ts";
 import { until } from "../support/until.ts";
 import { must } from "./wireguard-hosts.ts";
-import { applied, instance, listenPort, processOf, routes, tunnelAddress } from "./wireguard-instance.ts";
+import {
+  applied,
+  hang,
+  instance,
+  listenPort,
+  processOf,
+  routes,
+  tunnelAddress,
+} from "./wireguard-instance.ts";
 import { keyOf } from "./wireguard-model.ts";
 
 const title = noNamespaces === undefined ? "the agent's tunnel" : `the agent's tunnel (${noNamespaces})`;
@@ -118,11 +126,11 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("wireguard-go hangs: it is killed, and a new one is there", async () => {
-    const { tunnel, device, name, granted, renewed } = await instance({ answerWithinMs: 300 });
+    const { tunnel, device, name, granted, renewed } = await instance({ answerWithinMs: 1_000 });
     await applied(tunnel, granted);
     expect(await reaches(device.namespace, tunnelAddress)).toBe(true);
     must(await tunnel.traffic());
-    process.kill(processOf(name), "SIGSTOP");
+    await hang(processOf(name));
     const answers = [await tunnel.compare(), await tunnel.compare()];
     expect(answers).toMatchObject([{ ok: false }, { ok: false, failure: { code: "datapath.failing" } }]);
     await until("renewed", () => renewed.some((result) => result.ok));

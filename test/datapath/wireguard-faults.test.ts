@@ -20,7 +20,15 @@ import {
 import { keepingLog } from "../support/quiet-log.ts";
 import { until } from "../support/until.ts";
 import { must } from "./wireguard-hosts.ts";
-import { applied, instance, listenPort, processOf, routes, tunnelAddress } from "./wireguard-instance.ts";
+import {
+  applied,
+  hang,
+  instance,
+  listenPort,
+  processOf,
+  routes,
+  tunnelAddress,
+} from "./wireguard-instance.ts";
 import { keyOf } from "./wireguard-model.ts";
 
 const title = noNamespaces === undefined ? "the tunnel" : `the tunnel (${noNamespaces})`;
@@ -151,7 +159,7 @@ describe.skipIf(noNamespaces)(title, () => {
   });
 
   test("a process that hangs is killed where it belongs, and not its namesake elsewhere", async () => {
-    const { tunnel, granted, name, renewed } = await instance({ answerWithinMs: 200 });
+    const { tunnel, granted, name, renewed } = await instance({ answerWithinMs: 1_000 });
     await applied(tunnel, granted);
     const original = processOf(name);
     using hosts = new TestHosts();
@@ -163,7 +171,7 @@ describe.skipIf(noNamespaces)(title, () => {
     onTestFinished(() => void namesake.kill("SIGKILL"));
     const cmdline = `wireguard-go\0-f\0${name}\0`;
     await until("it runs", () => readFileSync(`/proc/${namesake.pid}/cmdline`, "utf8") === cmdline);
-    process.kill(original, "SIGSTOP");
+    await hang(original);
     await tunnel.compare();
     await tunnel.compare();
     await until("renewed", () => renewed.some((result) => result.ok));

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { onTestFinished } from "vitest";
 import { Tunnel, type TunnelOptions, type TunnelState } from "../../agent/adapters/wireguard.ts";
 import type { DataPathPeer, DataPathPlan } from "../../agent/core/ports.ts";
@@ -6,8 +6,10 @@ import { tunnelPlan } from "../../agent/core/tunnel.ts";
 import type { Result } from "../../protocol/failures.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { makeWireguardKey } from "../../protocol/node/keys.ts";
+import { processIds, readOfProcess } from "../../protocol/node/processes.ts";
 import { testLog } from "../support/log.ts";
 import { insideOf, interfaceName, TestHosts } from "../support/namespaces.ts";
+import { until } from "../support/until.ts";
 import { Host, must, variants } from "./wireguard-hosts.ts";
 
 export const tunnelAddress = "169.254.77.1";
@@ -67,15 +69,17 @@ export async function applied(
 
 /** The wireguard-go of an interface. */
 export function processOf(name: string): number {
-  const pid = readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .find((entry) => {
-      try {
-        return readFileSync(`/proc/${entry}/cmdline`, "utf8").startsWith(`wireguard-go\0-f\0${name}\0`);
-      } catch {
-        return false;
-      }
-    });
+  const words = `wireguard-go\0-f\0${name}\0`;
+  const pid = processIds().find((id) => readOfProcess(id, "cmdline")?.startsWith(words));
   if (pid === undefined) throw new Error(`no wireguard-go for ${name}`);
-  return Number(pid);
+  return pid;
+}
+
+/** Resolves when it does nothing any more: one of its threads takes the signal, and until then the others may answer. */
+export async function hang(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  await until("it has stopped", () => {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    return threads.every((thread) => / T /.test(readOfProcess(pid, `task/${thread}/stat`) ?? " T "));
+  });
 }

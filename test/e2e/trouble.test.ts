@@ -180,7 +180,9 @@ test("a corrupt database is set aside, and the sessions come back with their add
   });
   const pair = ({ device, ipv4, ipv6 }: (typeof same)[number]) => [device, ipv4, ipv6];
   expect(same.map(pair)).toEqual(held?.map(pair));
-  expect((await lab.viewOf(second))?.conditions.map(({ code }) => code)).toContain("store.corrupt");
+  await until("the controller knows", async () => {
+    return (await lab.viewOf(second))?.conditions.some(({ code }) => code === "store.corrupt");
+  });
   await untilActive(lab);
   expect(await places(lab)).toEqual(before);
 });
@@ -212,13 +214,12 @@ test("a full disk: users stay, nobody new is leased an address, and it passes", 
   await tellOthers("instance.drain");
   const device = { name: "zoe-laptop", user: "zoe", group: "Employees" };
   await lab.addDevice(device);
-  await until("attached", async () =>
-    (await lab.listDevices()).some((it) => it.name === device.name && it.session?.instance === name),
-  );
+  const isAttached = async () =>
+    (await lab.listDevices()).some((it) => it.name === device.name && it.session?.instance === name);
+  await until("attached", isAttached, 30_000);
   // The others' users come over, too.
-  await until("nobody is on the way", async () =>
-    (await lab.listDevices()).every(({ session }) => session?.leaving === null),
-  );
+  const areThere = async () => (await lab.listDevices()).every(({ session }) => session?.leaving === null);
+  await until("nobody is on the way", areThere, 30_000);
   const leased = async () =>
     (await look(instance, "leases"))?.filter(({ state }) => state === "leased").length;
   const before = await leased();
@@ -252,7 +253,7 @@ test("a read-only disk: the agent says why it does not start, and starts when it
   await instance.process.stop();
   expect(remount("ro")).toBe(0);
   instance.process.start();
-  await until("the reason", () => instance.process.log().includes('"code":"store.read-only"'));
+  await until("the reason", () => instance.process.log().includes('"code":"store.read-only"'), 30_000);
   expect(await places(lab)).toEqual(before);
   expect(remount("rw")).toBe(0);
   await untilActive(lab);

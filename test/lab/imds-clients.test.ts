@@ -42,7 +42,7 @@ test("curl, as AWS's documentation has it", async ({ skip }) => {
 });
 
 /** Set up as the agent sets it up: it fetches the token itself, and never waits for ever. */
-function sdk(url: string, timeoutMs = 1_000): MetadataService {
+function sdk(url: string, timeoutMs = 10_000): MetadataService {
   return new MetadataService({
     endpoint: url,
     disableFetchToken: true,
@@ -83,7 +83,7 @@ test("the AWS SDK with its own token handling", async () => {
     endpoint: imds.url,
     retries: 0,
     ec2MetadataV1Disabled: true,
-    httpOptions: { timeout: 1_000 },
+    httpOptions: { timeout: 10_000 },
   });
   expect(await service.request("/latest/meta-data/mac", {})).toBe(mac);
 });

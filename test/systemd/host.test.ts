@@ -305,8 +305,9 @@ describe.skipIf(obstacle !== undefined)(
       const env = "CONNECTOR_URL=http://127.0.0.1:8443 CONNECTOR_ADMIN_TOKEN_FILE=/tmp/token";
       expect(await run(`${env} connector-controller group create Employees`)).toContain("is created");
       await run(`kill -KILL ${pid}`);
-      await until("another", async () => ![0, pid].includes(await mainPid(host, "connector-controller")));
-      await until("it is ready", async () => (await unit("ActiveState")).ActiveState === "active");
+      const isAnother = async () => ![0, pid].includes(await mainPid(host, "connector-controller"));
+      await until("another", isAnother, 30_000);
+      await until("it is ready", async () => (await unit("ActiveState")).ActiveState === "active", 30_000);
       expect(await run(`${env} connector-controller group list`)).toContain("Employees");
       await run("dpkg --purge connector-controller");
       expect(await added()).toEqual([]);
