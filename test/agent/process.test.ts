@@ -15,7 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { instanceNumbered } from "../../lab/imds/instance.ts";
 import type { Imds as Emulator } from "../../lab/imds/server.ts";
 import { freePort } from "../../lab/ports.ts";
@@ -25,6 +25,9 @@ import { until } from "../support/until.ts";
 import { scriptedController } from "./controller.ts";
 import { configured, ipv4Prefix, ipv6Prefix } from "./fixture.ts";
 import { AgentProcess } from "./process.ts";
+
+// One process after the other.
+vi.setConfig({ testTimeout: 90_000 });
 
 const otp = "otp-for-tests-0123456789abcdef";
 const session = (number: number) => ({
@@ -421,9 +424,7 @@ describe("the end of an instance's service", () => {
     return agent;
   }
 
-  test("AWS's notices drain it within seconds; silence ends none of them, and a word does, over restarts too", {
-    timeout: 90_000,
-  }, async () => {
+  test("AWS's notices drain it within seconds; silence ends none of them, and a word does, over restarts too", async () => {
     imds.assignPrefix(ipv4Prefix);
     imds.assignPrefix(ipv6Prefix);
     imds.asgState("Terminated");

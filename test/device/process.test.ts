@@ -2,12 +2,15 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { makeIdentityKey } from "../../protocol/node/keys.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
 import { scriptedController } from "./controller.ts";
 import { attached } from "./fixture.ts";
+
+// One process after the other.
+vi.setConfig({ testTimeout: 90_000 });
 
 /** Goes when the processes of the test have ended, whose files it holds: what is registered first is done last. */
 function ownFolder() {
@@ -16,11 +19,18 @@ function ownFolder() {
   return folder;
 }
 
+/** Also goes after them: none of them dials it while it goes. */
+async function ownController() {
+  const controller = await scriptedController();
+  onTestFinished(() => controller[Symbol.asyncDispose]());
+  return controller;
+}
+
 const secretCode = "join-code-0123456789";
 
 test("joins, attaches, is stopped, and comes back with the same key and attachment", async () => {
   const folder = ownFolder();
-  await using controller = await scriptedController();
+  const controller = await ownController();
   const codeFile = join(folder.path, "code");
   writeFileSync(codeFile, `${secretCode}\n`);
   const first = startDevice(folder.path, controller.url);
@@ -49,7 +59,7 @@ test("joins, attaches, is stopped, and comes back with the same key and attachme
 
 test("logs out and in while it runs", async () => {
   const folder = ownFolder();
-  await using controller = await scriptedController();
+  const controller = await ownController();
   writeFileSync(join(folder.path, "code"), secretCode);
   startDevice(folder.path, controller.url);
   await until("link", () => controller.reported("device"));
@@ -67,7 +77,7 @@ test("logs out and in while it runs", async () => {
 
 test("sets a damaged state file aside and goes on; damaged keys are left alone and end it", async () => {
   const folder = ownFolder();
-  await using controller = await scriptedController();
+  const controller = await ownController();
   writeFileSync(join(folder.path, "code"), secretCode);
   const first = startDevice(folder.path, controller.url);
   await until("joined", () => !existsSync(join(folder.path, "code")));
@@ -97,7 +107,7 @@ test("sets a damaged state file aside and goes on; damaged keys are left alone a
 
 test("a refused code: stays up, says why, and joins when the file has another", async () => {
   const folder = ownFolder();
-  await using controller = await scriptedController();
+  const controller = await ownController();
   controller.refuseCode = secretCode;
   writeFileSync(join(folder.path, "code"), secretCode);
   const device = startDevice(folder.path, controller.url);
@@ -110,7 +120,7 @@ test("a refused code: stays up, says why, and joins when the file has another", 
 
 test("a code that cannot be removed, and a word of the user's that cannot be read, end nobody", async () => {
   const folder = ownFolder();
-  await using controller = await scriptedController();
+  const controller = await ownController();
   writeFileSync(join(folder.path, "code"), secretCode);
   // A file that was handed over open, as by a shell: nobody can remove its name.
   const handed = ["sh", "-c", 'exec "$@" 3<"$0"', join(folder.path, "code")];
@@ -143,7 +153,7 @@ test("a code that cannot be removed, and a word of the user's that cannot be rea
 
 test("a SIGHUP while it starts does not end it", async () => {
   const folder = ownFolder();
-  await using controller = await scriptedController();
+  const controller = await ownController();
   writeFileSync(join(folder.path, "code"), secretCode);
   const slow = join(folder.path, "ca.pem");
   execFileSync("mkfifo", [slow]);

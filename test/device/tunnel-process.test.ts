@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { application } from "../datapath/tunnel-hosts.ts";
 import { variants } from "../datapath/wireguard-hosts.ts";
 import { noNamespaces, pingSteadily, pings, reaches, runIn } from "../support/namespaces.ts";
@@ -12,6 +12,9 @@ import { deviceWorld } from "./tunnel-world.ts";
 const kernel = variants.find(({ title }) => title === "kernel")?.missing;
 
 type World = Awaited<ReturnType<typeof deviceWorld>>;
+
+// One process after the other.
+vi.setConfig({ testTimeout: 90_000 });
 
 const title = noNamespaces === undefined ? "a device's process" : `a device's process (${noNamespaces})`;
 
