@@ -51,7 +51,9 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       (await runIn(instance.namespace, "ss", "-Hltn", "sport = :5201")).includes("5201"),
     );
     const pinging = pingSteadily(first.namespace, application.ipv4);
-    const transfer = runIn(first.namespace, "iperf3", "-c", application.ipv4, "-t", "2", "-b", "20M", "-J");
+    // Of what the tunnel carries a hundredth: a busy machine has that left, and no buffer overflows.
+    const rate = ["-t", "2", "-b", "2M", "-l", "2K"];
+    const transfer = runIn(first.namespace, "iperf3", "-c", application.ipv4, ...rate, "-J");
     const over = transfer.then(() => true);
     for (let round = 0; ; round++) {
       await instance.set([peerOf(0)], 51_820);
@@ -61,7 +63,7 @@ describe.each(variants)("WireGuard, $title", (variant) => {
       expect(round).toBeLessThan(1_000);
     }
     const sums = JSON.parse(await transfer).end.sum_received;
-    expect(sums.bits_per_second).toBeGreaterThan(15_000_000);
+    expect(sums.bits_per_second).toBeGreaterThan(1_500_000);
     expect((await pinging.stop()).lost).toBe(0);
   });
 
