@@ -16,6 +16,7 @@ import {
 } from "../../protocol/node/keys.ts";
 import { startOf } from "../../protocol/node/processes.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { unread } from "../support/unread.ts";
 import { until } from "../support/until.ts";
 
 test("a driver hands a whole turn's effects over at once, in order, and keeps the one timer", async () => {
@@ -45,6 +46,32 @@ test("a driver hands a whole turn's effects over at once, in order, and keeps th
   driver[Symbol.dispose]();
   driver.flush();
   expect(turns).toHaveLength(2);
+});
+
+test("a deadline that is due while this process is not let run is judged after what has come meanwhile", async () => {
+  class Listener implements Core<string, string> {
+    #silentAtMs: number | undefined;
+    handle(input: string, now: { monotonicMs: number }): string[] {
+      this.#silentAtMs = input === "tick" ? undefined : now.monotonicMs + 20;
+      return [input];
+    }
+    nextDeadline() {
+      return this.#silentAtMs;
+    }
+  }
+  const done: string[] = [];
+  using driver = new Driver({
+    core: new Listener(),
+    perform: (effects) => done.push(...effects),
+    tick: "tick",
+    clock: systemClock,
+  });
+  await using socket = await unread(() => driver.post("a word"));
+  driver.post("start");
+  driver.flush();
+  socket.pass(60);
+  await until("the word", () => done.includes("a word"));
+  expect(done.slice(0, 2)).toEqual(["start", "a word"]);
 });
 
 test("the monotonic clock is that of the host: two processes read the same", () => {
