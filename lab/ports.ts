@@ -3,11 +3,13 @@ import { createServer } from "node:net";
 /** Below the range from which the kernel takes ports for outgoing connections (32768 and up, ip(7)). */
 const firstPort = 20_000;
 const lastPort = 32_000;
+/** From anywhere, for there are others; and then in turn: who was given a port may not listen on it yet. */
+let next = Math.floor(Math.random() * (lastPort - firstPort));
 
 /** A TCP port on loopback that is free now, and that no outgoing connection takes while its owner restarts. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = firstPort + Math.floor(Math.random() * (lastPort - firstPort));
+    const port = firstPort + (next++ % (lastPort - firstPort));
     if (await isFree(port)) return port;
   }
 }

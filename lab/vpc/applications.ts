@@ -96,7 +96,7 @@ export class Dns implements Application {
     this.#write();
     const reads = this.#reads();
     this.process.signal("SIGHUP");
-    await waitFor(`${name} to be published`, 5_000, () => this.#reads() > reads);
+    await waitFor(`${name} to be published`, 15_000, () => this.#reads() > reads);
   }
 
   /** How often dnsmasq has said that it read the file of records. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CoreSettings } from "../../controller/core/settings.ts";
+import { freePort } from "../../lab/ports.ts";
 import { systemClock } from "../../protocol/node/clock.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
@@ -125,6 +126,7 @@ export class Group implements AsyncDisposable {
 
   async #start(): Promise<void> {
     await seed(this.#folder, this.shape);
+    this.#port = await freePort();
     await this.#startController(undefined);
     const url = `http://127.0.0.1:${this.#port}`;
     const { instances, sockets } = this.shape;
@@ -149,7 +151,6 @@ export class Group implements AsyncDisposable {
       options,
       this.#logFile,
     );
-    this.#port = (await this.#controller.ask("listening")).port;
   }
 }
 

@@ -13,7 +13,12 @@ test.skipIf(noNamespaces !== undefined)(title("who changes our table is told at 
   onTestFinished(() => hosts[Symbol.dispose]());
   const inside = insideOf(hosts.add("monitor"));
   const run = commandRunner(inside);
-  const nft = async (...words: string[]) => expect(await run(["nft", ...words])).toMatchObject({ ok: true });
+  /** Resolves with how who did it is told of. */
+  const nft = async (...words: string[]) => {
+    const done = await run(["sh", "-c", 'echo $$; exec nft "$@"', "sh", ...words]);
+    if (!done.ok) throw done.failure;
+    return `nft (pid ${done.value.trim()})`;
+  };
   const told: string[] = [];
   using monitor = new NftMonitor({ log: keepingLog().log, inside, onChange: (by) => told.push(by) });
   await nft("add table inet connector");
@@ -25,24 +30,25 @@ test.skipIf(noNamespaces !== undefined)(title("who changes our table is told at 
     await nft("add rule inet connector forward counter");
     return told.length > 0;
   });
+  /** What the kernel told before is heard before. */
+  const heard = async (by: string) => {
+    await until(`${by} is told`, () => told.includes(by));
+    return told.splice(0);
+  };
+  await heard(await nft("add rule inet connector forward counter"));
   await nft("add table inet other");
-  await until("it has heard all", () => told.length > 0 && told.every((by) => by.startsWith("nft (pid ")));
-  told.length = 0;
   await nft("add element inet connector svc { 192.0.2.1 timeout 300s }");
   await nft("flush table inet other");
-  await nft("add element inet connector users4 { 192.0.2.1 : accept }");
-  await until("a stranger in the map is told", () => told.length === 1);
-  told.length = 0;
-  await nft("flush ruleset");
-  await until("a flush is told", () => told.length === 1);
-  told.length = 0;
+  const stranger = await nft("add element inet connector users4 { 192.0.2.1 : accept }");
+  expect(await heard(stranger)).toEqual([stranger]);
+  const flush = await nft("flush ruleset");
+  expect(await heard(flush)).toEqual([flush]);
   const [file = "", ...args] = [...inside, "nft", "add", "table", "inet", "connector"];
   const own = spawn(file, args);
   monitor.own(own.pid ?? 0);
   await new Promise((resolve) => own.once("exit", resolve));
-  await nft("add chain inet connector forward");
-  await until("the next of a stranger is told", () => told.length > 0);
-  expect(told).toHaveLength(1);
+  const next = await nft("add chain inet connector forward");
+  expect(await heard(next)).toEqual([next]);
 });
 
 test.skipIf(noNamespaces !== undefined)(

@@ -23,6 +23,8 @@ export class HostClock {
       FAKETIME_TIMESTAMP_FILE: this.#file,
       FAKETIME_CACHE_DURATION: "1",
       FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      // What `set` is told is of this zone.
+      TZ: "UTC",
     };
   }
 

@@ -133,13 +133,15 @@ export class BootedHost implements AsyncDisposable {
 
 /**
  * In a mount namespace of its own, with which all of it ends: changes of the root, and what systemd-nspawn otherwise leaves in
- * the machine's /run. Who may open the tunnel device is udev's matter, which does not run in containers.
+ * the machine's /run. Who may open the tunnel device is udev's matter, which does not run in containers. What Debian does once
+ * a day would some day be done during a test, and its files be taken for a package's.
  */
 const start = `set -e
 mount -t tmpfs tmpfs "$PLACE"
 cd "$PLACE"
 mkdir upper work root
 mount -t overlay -o "lowerdir=$LOWER,upperdir=upper,workdir=work" overlay root
+rm -f root/etc/systemd/system/timers.target.wants/*
 mkdir -p /run/systemd root/packages
 mount -t tmpfs tmpfs /run/systemd
 mount --bind "$PACKAGES" root/packages
