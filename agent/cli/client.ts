@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from "node:http";
 import { type Failure, failed, type Result, success } from "../../protocol/failures.ts";
 import { readAnswer } from "../../protocol/node/network.ts";
+import { afterRunning } from "../../protocol/node/running-time.ts";
 import type { StatusView } from "../../protocol/view.ts";
 import {
   type Action,
@@ -48,9 +49,10 @@ export class AgentClient {
     withinMs: number,
     query = "",
   ): Promise<Result<unknown>> {
-    const deadline = AbortSignal.timeout(withinMs);
+    const deadline = new AbortController();
+    const stop = afterRunning(withinMs, () => deadline.abort());
     try {
-      const response = await this.#send(method, `${pathOf(route)}${query}`, deadline);
+      const response = await this.#send(method, `${pathOf(route)}${query}`, deadline.signal);
       if (!String(response.headers.server).startsWith(serverName)) {
         response.destroy();
         return this.#foreign("something else answers");
@@ -59,8 +61,11 @@ export class AgentClient {
       if (response.statusCode === 200) return success(JSON.parse(body));
       return this.#foreign(`${pathOf(route)} answered ${response.statusCode}`);
     } catch (error) {
-      const fact = deadline.aborted ? { within: `${withinMs / 1000} s` } : {};
-      return failed(codeOf(error, deadline), { path: this.#path, ...fact }, error);
+      const { aborted } = deadline.signal;
+      const fact = aborted ? { within: `${withinMs / 1000} s` } : {};
+      return failed(aborted ? "socket.silent" : codeOf(error), { path: this.#path, ...fact }, error);
+    } finally {
+      stop();
     }
   }
 
@@ -84,8 +89,7 @@ function looksLike(route: Read, value: unknown): boolean {
   return typeof value === "object" && value !== null && "status" in value && "conditions" in value;
 }
 
-function codeOf(error: unknown, deadline: AbortSignal) {
-  if (deadline.aborted) return "socket.silent";
+function codeOf(error: unknown) {
   const code = (error as NodeJS.ErrnoException).code ?? "";
   if (code === "ENOENT" || code === "ENOTDIR" || code === "EINVAL") return "socket.missing";
   if (code === "EACCES" || code === "EPERM") return "socket.denied";

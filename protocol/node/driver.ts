@@ -4,7 +4,8 @@ import type { Clock } from "../time.ts";
 /**
  * Runs a core: gathers the inputs of one event-loop turn, hands them over in order, gives all their effects to
  * `perform` at once, and owns the one timer. That `perform` sees a whole turn is what lets a store commit it as one
- * transaction.
+ * transaction. A deadline is judged after what came in its turn: when this process was not let run for a while, the timer is
+ * due before any socket is read, and nobody is silent whose word lies there.
  */
 export class Driver<Input, Effect> implements Disposable {
   readonly #core: Core<Input, Effect>;
@@ -13,6 +14,7 @@ export class Driver<Input, Effect> implements Disposable {
   readonly #clock: Clock;
   /** BOUNDED: by what adapters post in one turn. */
   #inputs: Input[] = [];
+  #isDue = false;
   #turn: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
@@ -32,7 +34,7 @@ export class Driver<Input, Effect> implements Disposable {
   post(input: Input): void {
     if (this.#ended) return;
     this.#inputs.push(input);
-    this.#turn ??= setImmediate(() => this.#run());
+    this.#runSoon();
   }
 
   /** Handles what is waiting now instead of at the end of the turn: for shutting down. */
@@ -46,12 +48,17 @@ export class Driver<Input, Effect> implements Disposable {
     clearTimeout(this.#timer);
   }
 
+  #runSoon(): void {
+    this.#turn ??= setImmediate(() => this.#run());
+  }
+
   #run(): void {
     clearImmediate(this.#turn);
     this.#turn = undefined;
     if (this.#ended) return;
-    const inputs = this.#inputs;
+    const inputs = this.#isDue ? [...this.#inputs, this.#tick] : this.#inputs;
     this.#inputs = [];
+    this.#isDue = false;
     const now = this.#clock();
     const effects = inputs.flatMap((input) => this.#core.handle(input, now));
     if (effects.length > 0) this.#perform(effects);
@@ -63,6 +70,9 @@ export class Driver<Input, Effect> implements Disposable {
     const deadline = this.#core.nextDeadline();
     if (deadline === undefined || this.#ended) return;
     const waitMs = Math.min(Math.max(0, Math.ceil(deadline - this.#clock().monotonicMs)), 2 ** 31 - 1);
-    this.#timer = setTimeout(() => this.post(this.#tick), waitMs);
+    this.#timer = setTimeout(() => {
+      this.#isDue = true;
+      this.#runSoon();
+    }, waitMs);
   }
 }

@@ -71,15 +71,26 @@ export function keepTelling(manager: ServiceManager, beat: () => string): Dispos
     isSaying = false;
   };
   void say("ready");
-  const timer = setInterval(() => {
+  let turn: NodeJS.Immediate | undefined;
+  const look = () => {
     const now = beat();
     const isDue = performance.now() - saidAtMs > aliveEveryMs - lookEveryMs;
     // One at a time: a program that hangs is not joined by others.
     if (isSaying || (now === status && !isDue)) return;
     status = now;
     void say("alive");
+  };
+  // At the end of its turn: when this process was not let run for a while, what has come meanwhile is judged with it.
+  const timer = setInterval(() => {
+    clearImmediate(turn);
+    turn = setImmediate(look);
   }, lookEveryMs);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
+  return {
+    [Symbol.dispose]: () => {
+      clearInterval(timer);
+      clearImmediate(turn);
+    },
+  };
 }
 
 /** Descriptors begin at 3, in the order of their names: sd_listen_fds_with_names(3). */

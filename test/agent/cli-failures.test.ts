@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { startSocketServer } from "../../agent/adapters/socket-server.ts";
+import { AgentClient } from "../../agent/cli/client.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { within } from "../support/within.ts";
 import { connector, fakeAgent, silent } from "./cli-fixture.ts";
@@ -46,6 +47,18 @@ test("an agent that hangs: cannot tell after 3 s", async () => {
   );
   const ran = await within(5_000, connector(["status", "--socket", path]));
   expect(ran).toMatchObject({ code: 2, err: expect.stringMatching(/does not answer[\s\S]*within 3 s/) });
+});
+
+test("who was not let run for longer than an answer may take has it all the same", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "agent.sock");
+  const { views, actions } = fakeAgent();
+  await using _server = await startSocketServer({ path, views, actions, log: silent });
+  const reading = new AgentClient(path).read("status", 200);
+  setImmediate(() => {
+    for (const until = performance.now() + 400; performance.now() < until; );
+  });
+  expect(await reading).toMatchObject({ ok: true });
 });
 
 test.each<[string, RequestListener]>([

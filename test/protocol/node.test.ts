@@ -14,8 +14,9 @@ import {
   signText,
   verifyText,
 } from "../../protocol/node/keys.ts";
-import { startOf } from "../../protocol/node/processes.ts";
+import { programOf, startOf } from "../../protocol/node/processes.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { unread } from "../support/unread.ts";
 import { until } from "../support/until.ts";
 
 test("a driver hands a whole turn's effects over at once, in order, and keeps the one timer", async () => {
@@ -45,6 +46,32 @@ test("a driver hands a whole turn's effects over at once, in order, and keeps th
   driver[Symbol.dispose]();
   driver.flush();
   expect(turns).toHaveLength(2);
+});
+
+test("a deadline that is due while this process is not let run is judged after what has come meanwhile", async () => {
+  class Listener implements Core<string, string> {
+    #silentAtMs: number | undefined;
+    handle(input: string, now: { monotonicMs: number }): string[] {
+      this.#silentAtMs = input === "tick" ? undefined : now.monotonicMs + 20;
+      return [input];
+    }
+    nextDeadline() {
+      return this.#silentAtMs;
+    }
+  }
+  const done: string[] = [];
+  using driver = new Driver({
+    core: new Listener(),
+    perform: (effects) => done.push(...effects),
+    tick: "tick",
+    clock: systemClock,
+  });
+  await using socket = await unread(() => driver.post("a word"));
+  driver.post("start");
+  driver.flush();
+  socket.pass(60);
+  await until("the word", () => done.includes("a word"));
+  expect(done.slice(0, 2)).toEqual(["start", "a word"]);
 });
 
 test("the monotonic clock is that of the host: two processes read the same", () => {
@@ -128,6 +155,8 @@ test("a process that was killed does not run, though nobody has asked yet how it
   const [said] = await once(parent.stdout, "data");
   const child = Number(said);
   try {
+    // A shell may still ask.
+    await until("another program", () => programOf(parent.pid ?? 0) === "sleep");
     const startedAt = startOf(child);
     expect(Number(startedAt)).toBeGreaterThan(0);
     expect(startOf(child)).toBe(startedAt);

@@ -10,6 +10,8 @@ import {
   type Word,
 } from "../../protocol/node/service-manager.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { unread } from "../support/unread.ts";
+import { until } from "../support/until.ts";
 
 // What a real systemd makes of it, 252 and 257: host.test.ts.
 
@@ -78,12 +80,25 @@ test("it is ready with its first turn, tells changes, and lives four times per w
   using _telling = keepTelling(manager, beats);
   expect(words).toEqual(["ready Online"]);
   beats.status = "Active";
-  await vi.advanceTimersByTimeAsync(1_000);
+  await vi.advanceTimersByTimeAsync(1_001);
   expect(words.splice(0)).toEqual(["ready Online", "alive Active"]);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(words.length).toBeGreaterThanOrEqual(12);
   expect(words.length).toBeLessThanOrEqual(16);
   expect(new Set(words)).toEqual(new Set(["alive Active"]));
+});
+
+test("when the process was not let run it looks after what has come meanwhile", async () => {
+  const done: string[] = [];
+  await using socket = await unread(() => done.push("a word"));
+  const manager = { watchdogMs: undefined, everyMs: 20, tell: async () => {} };
+  using _telling = keepTelling(manager, () => {
+    done.push("a look");
+    return "Online";
+  });
+  socket.pass(60);
+  await until("the word", () => done.includes("a word"));
+  expect(done.slice(0, 2)).toEqual(["a look", "a word"]);
 });
 
 test("without a watchdog only changes are told", async () => {
