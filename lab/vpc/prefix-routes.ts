@@ -71,7 +71,8 @@ export class PrefixRoutes implements AsyncDisposable {
   }
 
   async #apply(): Promise<void> {
-    const wanted = this.#ownership.routed(performance.now());
+    const atMs = performance.now();
+    const wanted = this.#ownership.routed(atMs);
     const gone = differing(this.#routed, wanted);
     const come = differing(wanted, this.#routed);
     if (gone.length + come.length > 0) {
@@ -87,9 +88,9 @@ export class PrefixRoutes implements AsyncDisposable {
       this.#routed = wanted;
     }
     clearTimeout(this.#timer);
-    const now = performance.now();
-    const nextMs = this.#ownership.nextChangeMs(now);
-    if (nextMs !== undefined) this.#timer = setTimeout(() => this.#follow(), nextMs - now + 1);
+    // What was due while the router was told is among it.
+    const nextMs = this.#ownership.nextChangeMs(atMs);
+    if (nextMs !== undefined) this.#timer = setTimeout(() => this.#follow(), nextMs - performance.now() + 1);
   }
 }
 

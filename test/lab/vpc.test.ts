@@ -12,6 +12,7 @@ import { setSysctls } from "../../lab/vpc/sysctls.ts";
 import { createVpc, type Vpc } from "../../lab/vpc/vpc.ts";
 import { commandRunner } from "../../protocol/node/command.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/until.ts";
 import { imdsOf, obstacle, runOn, seen, shell, title } from "./vpc-fixture.ts";
 
 /** For an answer that is to come, however busy the machine is. */
@@ -207,6 +208,23 @@ describe.skipIf(obstacle !== undefined)(title("a VPC of network namespaces"), ()
     await expect.poll(() => whoIsSeen(two, 800)).toEqual([user4, user6]);
     expect(await whoIsSeen(one, 800)).toEqual(nobody);
     vpc.routePropagationMs = 0;
+  });
+
+  test("prefixes that are due one right after the other are all routed", async () => {
+    const prefixes = Array.from({ length: 12 }, (_, i) => `2600:1f18:2a89:703:200${i.toString(16)}::/80`);
+    for (const [i, prefix] of prefixes.entries()) {
+      vpc.routePropagationMs = 50 + 2 * i;
+      one.imds.assignPrefix(prefix);
+    }
+    const routes = async () =>
+      (await must(["ip", "-n", vpc.namespaceOf("router"), "-6", "route"])).split("\n");
+    const routed = async () =>
+      (await routes()).filter((route) => prefixes.some((prefix) => route.startsWith(prefix)));
+    await until("all of them", async () => (await routed()).length === prefixes.length);
+    vpc.routePropagationMs = 0;
+    for (const prefix of prefixes) one.imds.unassignPrefix(prefix);
+    await vpc.settled();
+    expect(await routed()).toEqual([]);
   });
 
   test("each instance asks its own metadata service, at both addresses; nobody else has one", async () => {
