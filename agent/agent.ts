@@ -92,11 +92,10 @@ export async function startAgent(setup: AgentSetup): Promise<RunningAgent> {
 
   const readings = new Readings();
   const post = (input: AgentInput) => driver.post(input);
-  const ca = parameters.caFile === undefined ? undefined : new CaFile(parameters.caFile, log);
   const dialer = started.use(
     new Dialer({
       controller: parameters.controller,
-      ca: ca && (() => ca.read()),
+      ca: parameters.caFile === undefined ? undefined : new CaFile(parameters.caFile, log),
       post: (input) => post({ kind: "link", input }),
       onUnknown: () => metrics.ignoredFrame(),
     }),

@@ -79,7 +79,7 @@ export function startDevice(options: DeviceOptions): RunningDevice {
   const dialer = new Dialer({
     controller: options.controller,
     lookup: controller.lookup,
-    ca: ca && (() => ca.read()),
+    ca,
     post: (input) => post({ kind: "link", input }),
     onUnknown: (type) => log.debug({ type }, "ignored a message of unknown type"),
   });

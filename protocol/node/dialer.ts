@@ -6,12 +6,13 @@ import type { FailureCode } from "../failures.ts";
 import { limits } from "../limits.ts";
 import type { LinkInput } from "../link.ts";
 import type { ClientMessage } from "../messages.ts";
+import type { CaFile } from "./ca-file.ts";
 import { isTlsError, tlsFailureOf } from "./network.ts";
 
 /** The link's one outside thing: a WebSocket to the controller. At most one connection at a time. */
 export class Dialer implements Disposable {
   readonly #url: URL;
-  readonly #ca: (() => string) | undefined;
+  readonly #ca: Pick<CaFile, "read"> | undefined;
   readonly #lookup: LookupFunction | undefined;
   readonly #localAddress: string | undefined;
   readonly #post: (input: LinkInput) => void;
@@ -21,8 +22,8 @@ export class Dialer implements Disposable {
   constructor(options: {
     /** The controller's URL, `https://` or `http://`. */
     controller: string;
-    /** PEM of the only CAs to trust, asked for at each dial; the system's when absent. */
-    ca?: (() => string) | undefined;
+    /** The only CAs to trust, read at each dial; the system's when absent. */
+    ca?: Pick<CaFile, "read"> | undefined;
     /** How the controller's name becomes addresses; the system's way when absent. */
     lookup?: LookupFunction | undefined;
     /** Which of this host's addresses to dial from; the system's choice when absent. */
@@ -47,7 +48,7 @@ export class Dialer implements Disposable {
       perMessageDeflate: false,
       maxPayload: limits.frameBytesMax,
       followRedirects: false,
-      ...(this.#ca === undefined ? {} : { ca: this.#ca() }),
+      ...(this.#ca === undefined ? {} : { ca: this.#ca.read() }),
       ...(this.#lookup === undefined ? {} : { lookup: this.#lookup }),
       ...(this.#localAddress === undefined ? {} : { localAddress: this.#localAddress }),
     });

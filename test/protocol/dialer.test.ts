@@ -32,7 +32,7 @@ async function listen(server: NetServer): Promise<number> {
 }
 
 /** A dialler with everything it posted. */
-function dialler(controller: string, ca?: () => string, lookup?: LookupFunction) {
+function dialler(controller: string, ca?: Pick<CaFile, "read">, lookup?: LookupFunction) {
   const inputs: LinkInput[] = [];
   const unknown: string[] = [];
   const dialer = new Dialer({
@@ -160,7 +160,7 @@ describe("TLS", () => {
 
   test("a pinned CA is trusted", async () => {
     const { url, ca } = await tlsServer();
-    const { dialer, inputs } = dialler(url, () => ca);
+    const { dialer, inputs } = dialler(url, { read: () => ca });
     dialer.dial(1);
     await until("a message", () => inputs.find((input) => input.kind === "received"));
   });
@@ -168,7 +168,7 @@ describe("TLS", () => {
   test("a CA that is not pinned is not, and neither is an unknown one by the system's", async () => {
     const { url } = await tlsServer();
     const other = (await createAuthority()).certificatePem;
-    for (const ca of [() => other, undefined]) {
+    for (const ca of [{ read: () => other }, undefined]) {
       const { dialer, closed } = dialler(url, ca);
       dialer.dial(1);
       expect(await closed()).toMatchObject({ why: "link.tls" });
@@ -183,7 +183,7 @@ describe("TLS", () => {
     const { log, lines } = keepingLog();
     const ca = new CaFile(file, log);
     const outcome = async (url: string) => {
-      const { dialer, inputs, closed } = dialler(url, () => ca.read());
+      const { dialer, inputs, closed } = dialler(url, ca);
       dialer.dial(1);
       const [first] = await until("an outcome", () => (inputs.length > 0 ? inputs : undefined));
       dialer[Symbol.dispose]();
@@ -210,7 +210,7 @@ describe("TLS", () => {
     async (_when, [from, to], why) => {
       const inDays = (days: number) => new Date(Date.now() + days * 86_400_000);
       const { url, ca } = await tlsServer({ notBefore: inDays(from), notAfter: inDays(to) });
-      const { dialer, closed } = dialler(url, () => ca);
+      const { dialer, closed } = dialler(url, { read: () => ca });
       dialer.dial(1);
       expect(await closed()).toMatchObject({ why });
     },

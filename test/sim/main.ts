@@ -22,7 +22,7 @@ const values = await yargs(process.argv.slice(2))
   .check(({ minutes }) => minutes > 0 || "--minutes is a number above 0")
   .check(({ seed }) => (Number.isInteger(seed) && seed > 0) || "--seed is a whole number from 1")
   .check(({ count = 1 }) => (Number.isInteger(count) && count > 0) || "--count is a whole number from 1")
-  .example("$0 --minutes 5", "")
+  .example("$0 --minutes 5", "other worlds for five minutes")
   .example("$0 --seed 42 --trace", "that world, told as it goes")
   .strict()
   .parseAsync();
