@@ -90,7 +90,9 @@ export class PrefixRoutes implements AsyncDisposable {
     clearTimeout(this.#timer);
     // What was due while the router was told is among it.
     const nextMs = this.#ownership.nextChangeMs(atMs);
-    if (nextMs !== undefined) this.#timer = setTimeout(() => this.#follow(), nextMs - performance.now() + 1);
+    if (nextMs === undefined) return;
+    const waitMs = Math.max(0, nextMs - performance.now() + 1);
+    this.#timer = setTimeout(() => this.#follow(), waitMs);
   }
 }
 

@@ -22,6 +22,7 @@ describe.skipIf(obstacle !== undefined)(title("npm start in a VPC"), () => {
     const { output, ...ended } = await npm.whole("npm", "start", "--silent", "--", "--once");
     expect(ended, output).toEqual({ code: 0, signal: null });
     expect(output).toContain("packets flow: every machine is a network namespace\n");
+    expect(output).not.toContain("Warning");
     const row = /^(\w+)-laptop +172\.18\.\d+\.\d+ +\d+ +2600:1f18:2a89:703:[\da-f:]+ +\d+ +closed$/gm;
     const proven = [...output.matchAll(row)].map(([, user]) => user);
     expect(proven).toEqual([
